@@ -6,7 +6,7 @@ Knows xgrammar, which vLLM decodes with, but no engine.
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any, Protocol
 
 import numpy
@@ -65,9 +65,14 @@ class GrammarMasks:
 
     def refused(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> str:
         """The first token that the grammar refuses, as the grammar reads it; empty if it allows all."""
+        count, _ = self.taken(grammar, token_ids)
+        return repr(self._vocabulary[token_ids[count]]) if count < len(token_ids) else ""
+
+    def taken(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> tuple[int, bytes]:
+        """How many tokens the grammar takes before it refuses one, and what they spell."""
         matcher = xgrammar.GrammarMatcher(grammar, override_stop_tokens=self._stops, max_rollback_tokens=0)
-        odd = (repr(self._vocabulary[token]) for token in token_ids if not matcher.accept_token(token))
-        return next(odd, "")
+        found = list(takewhile(matcher.accept_token, token_ids))
+        return len(found), b"".join(self._vocabulary[token] for token in found)
 
     def _spells(self, matcher: xgrammar.GrammarMatcher, ids: tuple[int, ...]) -> bool:
         """Whether all these tokens begin the one text that has to follow."""
@@ -105,24 +110,23 @@ class TargetDecisions:
     """The decisions in the targets of a warm start that teaches tagged chains."""
 
     def __init__(self, tokenizer: Any, stop_token_id: int, opening: str) -> None:
-        self._encoder = PieceEncoder(tokenizer)
         self._newline = opening != OPENING
         """Whether the target begins before the chain, with the newline at least."""
-        self._opening = () if opening else tuple(self._encoder.encode([Piece(OPEN, markup=True)]))
+        self._opening = () if opening else tuple(PieceEncoder(tokenizer).encode([Piece(OPEN, markup=True)]))
         self._masks = GrammarMasks(tokenizer, [stop_token_id])
 
     def allowed(self, example: Example, chain: str, target: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """For each token of the target with this chain the ids among which it was a decision, as for a rollout: the
         token alone where nothing is decided, as everywhere before and after the chain."""
         before = "\n" if self._newline else ""
-        context = [Piece(OPEN if self._newline else OPENING, markup=True)]
-        written = self._encoder.encode_after(context, [Piece(f"{before}{chain}\n")])
-        first, last = len(self._opening), len(self._opening) + len(written)
-        if tuple(target[:last]) != (*self._opening, *written):
-            raise ValueError(f"the target of {example.uid} does not begin with its chain: {chain[:80]!r}")
         grammar = self._masks.compile(chain_grammar(example.sentence, example.schema, before=before))
-        decided = self._masks.allowed(grammar, written)
-        return (*((token,) for token in target[:first]), *decided, *((token,) for token in target[last:]))
+        first = len(self._opening)
+        # Not encoded by itself: what follows may divide white space at the end of a sentence otherwise.
+        count, text = self._masks.taken(grammar, target[first:])
+        if tuple(target[:first]) != self._opening or text != f"{before}{chain}\n".encode():
+            raise ValueError(f"the target of {example.uid} does not begin with its chain: {chain[:80]!r}")
+        decided = self._masks.allowed(grammar, target[first : first + count])
+        return (*((token,) for token in target[:first]), *decided, *((token,) for token in target[first + count :]))
 
 
 class Complete(Protocol):

@@ -7,7 +7,7 @@ from rewards.faithfulness import faithfulness
 from rnr.evaluation.metrics import Counts
 from rnr.evaluation.rollout_metrics import chain_counts, right_tags
 from rnr.task.chains import ReadChain, read_tagged_chain, tagged_mentions
-from rnr.task.parsing import CLOSE, OPEN, write
+from rnr.task.parsing import CLOSE, reasoning_start, write
 from rnr.types import Answer, Example, Rollout, ScoredGroup
 
 RIGHT, WRONG, UNTAGGED = 1, -1, 0
@@ -47,7 +47,7 @@ def mention_credit(example: Example, answer: Answer, rollout: Rollout) -> Mentio
         verdicts[place] = WRONG
     for mention, right in zip(chain.mentions, right_tags(example, chain), strict=True):
         verdicts[mention.start : mention.end] = [RIGHT if right else WRONG] * len(mention.text)
-    places = _places(rollout.text, answer.reasoning, chain, example.sentence)
+    places = _places(rollout.text, chain, example.sentence)
     return MentionCredit(
         places=tuple(places[end - 1] if end else -1 for end in rollout.ends),
         verdicts=tuple(verdicts),
@@ -56,12 +56,10 @@ def mention_credit(example: Example, answer: Answer, rollout: Rollout) -> Mentio
     )
 
 
-def _places(text: str, reasoning: str, chain: ReadChain, sentence: str) -> list[int]:
+def _places(text: str, chain: ReadChain, sentence: str) -> list[int]:
     """For each character of a completion, the character of the sentence that it is about, or -1."""
-    opening = text.find(OPEN)
-    # The sentence might occur in the opening tag.
-    start = text.find(reasoning, opening + len(OPEN) if opening >= 0 else 0)
-    end = start + len(reasoning)
+    start = reasoning_start(text)
+    end = start + len(chain.places)
     places = [-1] * len(text)
     places[start:end] = chain.places
     if chain.reached < len(sentence):

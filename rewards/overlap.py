@@ -21,24 +21,29 @@ def overlap(example: Example, answer: Answer) -> float:
 
 def _credit(gold: tuple[Mention, ...], predicted: tuple[Mention, ...]) -> float:
     hedged = hedged_texts(gold, predicted)
-    pairs: list[tuple[float, int, int]] = []
+    # In order of their places, so that an answer in another order gets the same.
+    gold, predicted = _in_order(gold), _in_order(predicted)
+    pairs: list[tuple[float, int, int, int]] = []
     for row, mention in enumerate(predicted):
         if not mention.grounded or mention.text in hedged:
             continue
         for column, target in enumerate(gold):
             closeness = _closeness(mention, target)
             if closeness and label_key(mention.label) == label_key(target.label):
-                pairs.append((closeness, row, column))
-    pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
+                pairs.append((-closeness, abs(mention.start - target.start), row, column))
     rows: set[int] = set()
     columns: set[int] = set()
     credit = 0.0
-    for value, row, column in pairs:
+    for value, _, row, column in sorted(pairs):
         if row not in rows and column not in columns:
             rows.add(row)
             columns.add(column)
-            credit += value
+            credit -= value
     return credit
+
+
+def _in_order(mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
+    return tuple(sorted(mentions, key=lambda m: (m.start, m.end, label_key(m.label))))
 
 
 def _closeness(mention: Mention, target: Mention) -> float:

@@ -1,7 +1,7 @@
 """Each gold and predicted entity with its error type."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,11 +43,11 @@ def outcomes(example: Example, mentions: Sequence[Mention]) -> list[EntityOutcom
     """
     hedged = hedged_texts(example.mentions, mentions)
     gold = _once(example.mentions)
-    answer = sorted(mentions, key=lambda mention: mention.end)
+    answer = sorted(mentions, key=lambda m: (m.end, m.start, label_key(m.label)))
     found: list[EntityOutcome] = [_as(mention, "ungrounded") for mention in answer if not mention.grounded]
     left = [mention for mention in answer if mention.grounded]
     for kind in ("hit", "type", "boundary"):
-        for mention in [each for each in _once(left) if each.text not in hedged] if kind == "hit" else list(left):
+        for mention in _candidates(kind, left, gold, hedged):
             partner = _partner(kind, gold, mention)
             if partner is None:
                 continue
@@ -57,6 +57,16 @@ def outcomes(example: Example, mentions: Sequence[Mention]) -> list[EntityOutcom
     found += [_as(mention, "spurious") for mention in left]
     found += [_as(mention, "missed") for mention in gold]
     return sorted(found, key=lambda each: (each.start, each.end))
+
+
+def _candidates(kind: Kind, left: Sequence[Mention], gold: Sequence[Mention], hedged: Collection[str]) -> list[Mention]:
+    """The answer's entities that may be of this kind. Those at a gold place come first, as a text elsewhere would take
+    their partner; those that only overlap keep the order of their ends."""
+    if kind == "boundary":
+        return list(left)
+    there = {(mention.start, mention.end) for mention in gold}
+    found = [each for each in _once(left) if each.text not in hedged] if kind == "hit" else left
+    return sorted(found, key=lambda mention: (mention.start, mention.end) not in there)
 
 
 def _once(mentions: Iterable[Mention]) -> list[Mention]:

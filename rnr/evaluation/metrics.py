@@ -135,10 +135,13 @@ def boundary_tolerant_counts(example: Example, mentions: Sequence[Mention]) -> C
     The same text, because answers have no offsets: one that occurs more often than it is annotated is grounded at the
     first place.
     """
-    wanted, offered = _grounded_facts(example.mentions), _grounded_facts(mentions)
-    same = Counter(fact[2:] for fact in wanted) & Counter(fact[2:] for fact in offered)
+    wanted, offered, found = _grounded_facts(example.mentions), _grounded_facts(mentions), 0
+    for first in (0, 2):  # at its place, then elsewhere
+        same = Counter(fact[first:] for fact in wanted) & Counter(fact[first:] for fact in offered)
+        wanted, offered = _without(wanted, same, first), _without(offered, same, first)
+        found += same.total()
     # Both are in order of their ends: to take the overlapping gold mention that ends first is then optimal.
-    found = same.total() + _overlapping(_without(wanted, same), _without(offered, same))
+    found += _overlapping(wanted, offered)
     return Counts(found, len(mentions) - found, len(example.mentions) - found)
 
 
@@ -170,13 +173,13 @@ def _overlap(one: _Fact, other: _Fact) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
-def _without(facts: Iterable[_Fact], matched: Counter[tuple[str, str]]) -> list[_Fact]:
-    """The facts left when each matched (text, label) is taken away as often as it matched."""
+def _without(facts: Iterable[_Fact], matched: Counter[tuple[int | str, ...]], first: int) -> list[_Fact]:
+    """The facts left when each is taken away as often as it, less what is before ``first``, matched."""
     remaining = Counter(matched)
     left: list[_Fact] = []
     for fact in facts:
-        if remaining[fact[2:]] > 0:
-            remaining[fact[2:]] -= 1
+        if remaining[fact[first:]] > 0:
+            remaining[fact[first:]] -= 1
         else:
             left.append(fact)
     return left

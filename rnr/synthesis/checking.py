@@ -9,13 +9,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from rnr.synthesis.claims import Claim, Labels, Sentence, bounded, read_sentences
 from rnr.synthesis.outcomes import Rejection, Score
+from rnr.task.chains import spelled
 from rnr.task.labels import label_key
 from rnr.task.parsing import CLOSE, OPEN, ground, parse
 from rnr.types import Answer, Example, Mention
 
+_TIMES = 20
+"""How often one sentence of a chain is searched for labels around an entity: a teacher that does not stop repeats a
+name thousands of times."""
 _OBJECT_BEGIN = re.compile(r'\{\s*"')
 
 
@@ -101,11 +106,11 @@ def _labels_for(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, l
     claimed = [
         claim.label for claim in sentence.claims if claim.label in labels.schema and _is_about(claim, text, wanted)
     ]
-    claimed += [mark.label for mark in sentence.marks if mark.text == text]
+    claimed += [mark.label for mark in sentence.marks if spelled(mark.text) == spelled(text)]
     if claimed:
         return claimed
     named: list[str] = []
-    for place in _word(text).finditer(sentence.text):
+    for place in islice(_word(text).finditer(sentence.text), _TIMES):
         # Without the text itself: the name "Bank of Ireland" is not an argument for a bank.
         around = f"{sentence.text[: place.start()]} … {sentence.text[place.end() :]}"
         named += (label for listed in labels.named(around) if listed <= wanted[text] for label in sorted(listed))
@@ -128,10 +133,11 @@ def _only_in_chain(
 ) -> set[tuple[str, str]]:
     """The (text, label) pairs that the chain claims and the answer does not have."""
     found: set[tuple[str, str]] = set()
+    marked = {(spelled(text), label) for text, own in wanted.items() for label in own}
     for sentence in sentences:
         for mark in sentence.marks:
-            is_entity = mark.label in labels.schema or mark.text in example.sentence
-            if is_entity and mark.label not in wanted.get(mark.text, ()):
+            is_entity = mark.label in labels.schema or spelled(mark.text) in spelled(example.sentence)
+            if is_entity and (spelled(mark.text), mark.label) not in marked:
                 found.add((mark.text, mark.label))
         for claim in sentence.claims:
             if claim.text in wanted or any(_is_about(claim, text, wanted) for text in wanted):

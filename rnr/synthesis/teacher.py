@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rnr.synthesis.http_guard import ForeignRedirect, ReplyTooLarge, guarded_client
 from rnr.synthesis.messages import Message, requested_example
-from rnr.task.chains import chain
+from rnr.task.chains import chain, spelled
 from rnr.task.parsing import write
 
 if TYPE_CHECKING:  # the client is loaded only where it is used
@@ -67,7 +67,7 @@ class TemplateTeacher:
         example = requested_example(messages)
         text = chain(example)
         # Of overlapping entities the chain marks the longest; the others follow the sentence.
-        marks = (f"[{mention.text}: {mention.label}]" for mention in example.mentions)
+        marks = (f"[{spelled(mention.text)}: {mention.label}]" for mention in example.mentions)
         text = " ".join([text, *dict.fromkeys(mark for mark in marks if mark not in text)])
         return TeacherCompletion(
             text=write(example.mentions, reasoning=text), prompt_tokens=0, completion_tokens=0, finished=True

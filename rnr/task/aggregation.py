@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 from rnr.task.chains import grounded, read_chain, tagged_chain
 from rnr.task.decoding import completed
 from rnr.task.labels import label_key
-from rnr.task.parsing import OPEN, parse, write
+from rnr.task.parsing import parse, reasoning_start, write
 from rnr.types import Answer, Decoding, Example, Mention, Rollout
 
 Selection = Literal["greedy", "vote", "medoid"]
@@ -179,8 +179,7 @@ def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[
     """The probability of each mark of the rollout's chain; empty if the positions of its tokens are unknown."""
     if answer.reasoning is None or not sentence or not rollout.ends:
         return {}
-    opening = rollout.text.find(OPEN)
-    begin = rollout.text.find(answer.reasoning, opening + len(OPEN) if opening >= 0 else 0)
+    begin = reasoning_start(rollout.text)
     chain = read_chain(answer.reasoning, sentence)
     tokens = list(zip(pairwise((0, *rollout.ends)), rollout.logprobs, strict=True))
     found: dict[_Key, float] = {}

@@ -87,6 +87,13 @@ def write(mentions: Iterable[Mention], *, reasoning: str | None, indent: int | N
     return f"{OPEN}\n{reasoning}\n{CLOSE}\n{answer}"
 
 
+def reasoning_start(text: str) -> int:
+    """Where the reasoning that ``parse`` reads begins in a completion that has some."""
+    begin = len(text) - len(text.lstrip())
+    begin += len(OPEN) if text.startswith(OPEN, begin) else 0
+    return begin + text.startswith("\n", begin)
+
+
 def _split(text: str) -> tuple[str | None, str, str | None]:
     """Reasoning (None if absent), what follows it, and an error name (None so far)."""
     if not text:

@@ -67,33 +67,48 @@ def joined(text: str, places: Sequence[tuple[int, int]], parts: Sequence[Extract
     candidates: list[tuple[int, int, Entity]] = []
     for number, ((start, end), part) in enumerate(zip(places, parts, strict=True)):
         for entity in part.entities:
-            moved = replace(entity, start=entity.start + start, end=entity.end + start)
+            moved = _moved(entity, start)
             before = moved.start - start if start else len(text)
             behind = end - moved.end if end < len(text) else len(text)
             candidates.append((min(before, behind), number, moved))
+    found_in: dict[_Place, set[int]] = defaultdict(set)
+    for _, number, entity in candidates:
+        found_in[_place(entity)].add(number)
     kept: dict[_Place, Entity] = {}
-    by_window: dict[int, list[Entity]] = defaultdict(list)
+    by_letter: dict[int, list[_Place]] = defaultdict(list)
     for _, number, entity in sorted(candidates, key=lambda found: (-found[0], found[2].start)):
-        place = (entity.start, entity.end, entity.label)
-        neighbours = (*by_window[number - 1], *by_window[number + 1])
+        place, letters = _place(entity), range(entity.start, entity.end)
         if place in kept:
             kept[place] = _surer(kept[place], entity)
-        elif not any(entity.start < other.end and other.start < entity.end for other in neighbours):
+        # Its own window may have found several at one place.
+        elif all(number in found_in[other] for letter in letters for other in by_letter.get(letter, ())):
             kept[place] = entity
-            by_window[number].append(entity)
+            for letter in letters:
+                by_letter[letter].append(place)
     return Extraction(
         sentence=text,
         entities=tuple(sorted(kept.values(), key=lambda entity: (entity.start, -entity.end, entity.label))),
         reasoning="\n\n".join(part.reasoning for part in parts if part.reasoning is not None) or None,
         error=next((part.error for part in parts if part.error is not None), None),
         finished=all(part.finished for part in parts),
-        left_out=tuple(entity for part in parts for entity in part.left_out),
+        left_out=tuple(
+            _moved(one, start) for (start, _), part in zip(places, parts, strict=True) for one in part.left_out
+        ),
         below_threshold=sum(part.below_threshold for part in parts),
         windows=len(parts),
         merged=len(candidates) - len(kept),
         samples=max((part.samples for part in parts), default=1),
         tokens=sum(part.tokens for part in parts),
     )
+
+
+def _moved(entity: Entity, by: int) -> Entity:
+    """The entity with its offsets in the whole text; one without a place stays so."""
+    return entity if entity.start < 0 else replace(entity, start=entity.start + by, end=entity.end + by)
+
+
+def _place(entity: Entity) -> _Place:
+    return entity.start, entity.end, entity.label
 
 
 def _surer(one: Entity, other: Entity) -> Entity:

@@ -224,6 +224,34 @@ def test_overlaps_are_paired_so_that_most_find_a_partner() -> None:
     assert boundary_tolerant_counts(example, said) == Counts(2, 0, 0)
 
 
+def test_a_text_at_its_own_place_is_not_taken_for_the_same_text_elsewhere() -> None:
+    sentence = "Bo ran , Bo Ek sat"
+    places = [("Bo", 0), ("Bo", 9), ("Bo ran", 0)]
+    first, second, longer = (Mention(text=t, label="x", start=start, end=start + len(t)) for t, start in places)
+    example = Example(uid="9", sentence=sentence, schema=("x",), mentions=(first, second))
+    # The second Bo is right where it is, and "Bo ran" overlaps the first.
+    assert boundary_tolerant_counts(example, [second, longer]) == Counts(2, 0, 0)
+    example = Example(uid="9", sentence=sentence, schema=("x",), mentions=(second,))
+    found = [(entity.start, entity.kind) for entity in outcomes(example, [first, second])]
+    assert found == [(0, "spurious"), (9, "hit")]
+
+
+@given(st.data())
+def test_counts_and_errors_do_not_depend_on_the_order_of_mentions(data) -> None:
+    def mentions() -> list[Mention]:
+        spans = data.draw(st.lists(_spans, max_size=4, unique=True))
+        return [Mention(text="abaaba"[b:e], label=label, start=b, end=e) for b, e, label in spans]
+
+    gold, said = mentions(), mentions()
+    orders = [(gold, said), (data.draw(st.permutations(gold)), data.draw(st.permutations(said)))]
+    for count in (exact_counts, strict_counts, boundary_tolerant_counts, partial_counts, type_counts, error_kinds):
+        one, other = (
+            count(Example(uid="9", sentence="abaaba", schema=("x", "y"), mentions=tuple(wanted)), given)
+            for wanted, given in orders
+        )
+        assert one == other
+
+
 def test_an_entity_that_is_said_or_annotated_twice_is_one_for_marks_and_counts() -> None:
     city, again = (Mention(text="Bo", label=label, start=0, end=2) for label in ("city", "City"))
     example = Example(uid="9", sentence="Bo , Bo", schema=("city",), mentions=(city, _mention("Bo", "city", 5)))

@@ -104,6 +104,17 @@ def test_soft_overlap_pairs_each_gold_mention_once_and_the_best_first() -> None:
     assert overlap(OBAMA, answer) == pytest.approx(2 * 1 / 5)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_soft_overlap_does_not_depend_on_the_order_of_an_answer(order: int) -> None:
+    def at(*places: tuple[str, int]) -> tuple[Mention, ...]:
+        return tuple(Mention(text=text, label="x", start=start, end=start + len(text)) for text, start in places)
+
+    # The "a" at its own place is right there, and the other overlaps "a b".
+    example = Example(uid="1", sentence="a b a", schema=("x",), mentions=at(("a", 4), ("a b", 0)))
+    said = at(("a", 0), ("a", 4))[::order]
+    assert overlap(example, Answer(reasoning=None, mentions=said)) == pytest.approx(2 * (1 + 1 / 3) / 4)
+
+
 def test_soft_overlap_gives_a_perfect_answer_1_although_it_was_grounded_elsewhere() -> None:
     sentence = "The New York Times is in New York"
     city = Mention(text="New York", label="location", start=25, end=33)

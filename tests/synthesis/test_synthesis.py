@@ -1,6 +1,8 @@
 """What a teacher is asked, what is accepted of its answer and why the rest is not: all worked by hand."""
 
+import asyncio
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,8 @@ from rnr.synthesis.messages import judge_messages, requested_example, teacher_me
 from rnr.synthesis.outcomes import CAUSES, Outcome, Rejection, Score
 from rnr.synthesis.report import report
 from rnr.synthesis.rows import read_row, row_answer, to_row
+from rnr.synthesis.teacher import TemplateTeacher
+from rnr.task.chains import tagged_chain
 from rnr.types import Answer, Example, Mention
 
 ADA = Mention(text="Ada", label="person", start=0, end=3)
@@ -42,6 +46,19 @@ def cause(chain: str, answer: str = ANSWER, *, gold: bool = False, example: Exam
 )
 def test_a_chain_that_argues_for_each_entity_is_accepted(chain: str) -> None:
     assert cause(chain) is None
+
+
+def test_a_mark_spells_square_brackets_as_round_ones_and_is_about_its_entity_all_the_same() -> None:
+    tar = Mention(text="Benzo[a]pyrene", label="tar", start=0, end=14)
+    example = Example(uid="t", sentence="Benzo[a]pyrene burns.", schema=("tar",), mentions=(tar,))
+    answer = '{"entities":{"tar":["Benzo[a]pyrene"]}}'
+    own = tagged_chain(example)
+    assert own == "[Benzo(a)pyrene: tar] burns."
+    assert cause(own, answer, gold=True, example=example) is None
+    assert cause(own, '{"entities":{}}', example=example) == "only_in_chain"
+    request = teacher_messages(example, gold=True)
+    drafted = asyncio.run(TemplateTeacher().complete(request, temperature=0.0, seed=0))
+    assert read_draft(drafted.text, example).reasoning == own
 
 
 @pytest.mark.parametrize(
@@ -355,3 +372,10 @@ def test_a_rejected_sentence_keeps_all_its_drafts() -> None:
     row = to_row(Outcome(example=EXAMPLE, answer=None, rejections=(low,)))
     assert (row["cause"], row["detail"]) == ("low_score", "4")
     assert row["drafts"] == [{"cause": "low_score", "detail": "4", "text": "draft"}]
+
+
+@pytest.mark.parametrize("name", ["Ada ", '"Ada" ', "Ada of de la van ", "[Ada "])
+def test_a_chain_that_repeats_a_name_without_end_is_checked_in_a_moment(name: str) -> None:
+    began = time.process_time()
+    assert cause(name * 3000 + "Paris") == "label_not_argued"
+    assert time.process_time() - began < 1.5

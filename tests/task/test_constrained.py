@@ -112,3 +112,16 @@ def test_the_decisions_of_a_target_are_those_of_the_rollout_that_says_the_same(t
     assert found == [(text, len(choices)) for text, choices in rollout if choices]
     with pytest.raises(ValueError, match="does not begin with its chain"):
         TargetDecisions(tokenizer, chat.stop_token_id, chat.opening).allowed(example, "met", target)
+
+
+@pytest.mark.parametrize("after", ["", " ", "  ", "\n", " \n"])
+def test_the_decisions_of_a_target_are_found_whatever_white_space_ends_its_sentence(tokenizer, after: str) -> None:
+    # At the end of a text " \n" is one token, and before </think> it is two.
+    mention = Mention(text="Lovelace", label="person", start=4, end=12)
+    example = Example(uid="1", sentence=f"met Lovelace{after}", schema=("person", "city"), mentions=(mention,))
+    mentions, chain = taught(example, "marks")
+    chat = ChatFormat(tokenizer)
+    target = chat.target(mentions, chain)
+    allowed = TargetDecisions(tokenizer, chat.stop_token_id, chat.opening).allowed(example, chain, target)
+    decided = [tokenizer.decode(token) for token, ids in zip(target, allowed, strict=True) if len(ids) > 1]
+    assert decided[:3] == ["met", " [", " person"]

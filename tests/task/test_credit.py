@@ -89,6 +89,27 @@ def test_a_chain_is_read_as_far_as_it_is_its_sentence(chain, found, copy_errors,
     assert (read.copy_errors, read.divergences, len(read.places)) == (copy_errors, divergences, len(chain))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<think>\n", "{}"),
+        ("\n <think>", "{}"),
+        ("", "{}"),
+        ("So <think>\n", "{}"),  # the chain is then what stands before it, too
+        ("", '{"entities":{"x":["<think>"]}}'),
+    ],
+)
+def test_each_token_is_about_its_place_wherever_the_reasoning_begins(before: str, after: str) -> None:
+    text = f"{before}[Ada: person] met Bo in [Rome: city].\n</think>\n{after}"
+    rollout = make_rollout(text, token_ids=range(len(text)), ends=range(1, len(text) + 1))
+    credit = mention_credit(EXAMPLE, parse(text), rollout)
+    assert credit is not None
+    assert len(credit.places) == len(text)
+    for word in ("Ada", "met", "Rome"):
+        assert credit.places[text.index(word)] == SENTENCE.index(word)
+    assert credit.places[-1] == -1
+
+
 _ALPHABET = 'ab c:"()[]<é😀-'
 
 

@@ -88,3 +88,31 @@ def test_of_two_that_cross_the_one_with_more_around_it_is_kept() -> None:
     )
     assert [(entity.text, entity.start) for entity in found] == [("New York City", 10)]
     assert found.merged == 1
+
+
+def test_what_crosses_is_kept_once_where_three_windows_overlap() -> None:
+    text = "a b c d e f g h"
+    places = [(0, 9), (2, 11), (4, 15)]
+    parts = [text[start:end] for start, end in places]
+    # "c d" ends the first window, and the third begins with "c d e": neither is a neighbour of the other.
+    found = joined(
+        text,
+        places,
+        [_part(parts[0], _entity(4, 7, parts[0])), _part(parts[1]), _part(parts[2], _entity(2, 5, parts[2]))],
+    )
+    assert [(entity.text, entity.start) for entity in found] == [("c d", 4)]
+    # The middle window also has "c d", so that its own "d e" is another entity at the same place, and stays.
+    middle = _part(parts[1], _entity(2, 5, parts[1]), _entity(4, 7, parts[1]))
+    found = joined(text, places, [_part(parts[0], _entity(4, 7, parts[0])), middle, _part(parts[2])])
+    assert [entity.text for entity in found] == ["c d", "d e"]
+
+
+def test_what_was_left_out_has_the_offsets_of_the_whole_text_too() -> None:
+    text = "Ada met Bob and Cy came"
+    second = text[8:]
+    invented = Entity(text="Di", label="person", start=-1, end=-1, confidence=None, alignment="none")
+    part = Extraction(
+        sentence=second, entities=(), reasoning=None, left_out=(_entity(8, 10, second, label="river"), invented)
+    )
+    found = joined(text, [(0, 15), (8, 23)], [_part(text[:15]), part])
+    assert [(entity.text, entity.start, entity.end) for entity in found.left_out] == [("Cy", 16, 18), ("Di", -1, -1)]
