@@ -259,4 +259,6 @@ def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme
     cells = without_trailing(list(row))
     if layout.width and len(cells) != layout.width:
         return bool(_COMMENT.match(line)) or (first and not TAG.fullmatch(by_blanks(line)[-1]))
-    return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
+    tag = layout.tag_of(row[layout.tag])
+    # Labels alone may be anything but what is said of a sentence (domain=en).
+    return first and (layout.brackets or scheme.spelling.read(tag) is None or "=" in tag)

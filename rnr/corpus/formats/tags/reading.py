@@ -67,7 +67,8 @@ class TagCensus:
         if "E" in letters and not letters & {"B", "S"}:
             ended = any(before[0] == "E" and before[1] != after[1] for before, after in pairs)
             return TagScheme(name="IOE2" if ended else "IOE1", spelling=spelling)
-        middle = any(tag[0] in "Mm" for tag, (letter, _) in read.items() if letter == "I" and spelling.kind != "bare")
+        at = {"bare": slice(0), "behind": slice(-1, None)}.get(spelling.kind, slice(1))
+        middle = any(tag[at] in ("M", "m") for tag, (letter, _) in read.items() if letter == "I")
         if middle or letters & {"E", "S"}:
             wrong = {tag for tag in self.counts if spelling.read(tag) is None}
             told = [pair for pair, tags in zip(pairs, self.pairs, strict=True) if wrong.isdisjoint(tags)]
