@@ -22,6 +22,21 @@ def test_a_header_below_a_block_of_comments_is_one(tmp_path) -> None:
     assert (found, problems) == ([IDA, BO], "")
 
 
+@pytest.mark.parametrize("names", ["\ttoken\tner", "Unnamed: 0\ttoken\tner", "id\tword\tner_tag", "genre\tform\tner"])
+def test_a_header_above_labels_alone_is_no_token(tmp_path, names) -> None:
+    lines = ("Ida\tPER", "Noor\tPER", "ran\tO", "", "Bo\tPER", "sat\tO")
+    first = "news" if "genre" in names else "{}"
+    text = "".join(f"{first.format(at)}\t{line}\n" if line else "\n" for at, line in enumerate(lines))
+    found, problems, notes = read(written(tmp_path / "a.tsv", f"{names}\n{text}"))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "is a header and was passed over" in notes
+
+
+def test_sentences_that_are_numbered_at_their_first_word_alone_are_refused(tmp_path) -> None:
+    text = "id\tword\tner\n1\tIda\tPER\n\tran\tO\n2\tBo\tPER\n\tsat\tO\n3\tAl\tPER\n\tsat\tO\n"
+    assert "column 1 numbers the sentences, which no blank line divides" in read(written(tmp_path / "a.tsv", text))[1]
+
+
 @pytest.mark.parametrize(
     ("first", "last", "alone"),
     [("person-I", "person-I", "city-I"), ("person-I", "person-E", "city-E"), ("men-B", "men-I", "music-B")],
@@ -46,3 +61,17 @@ def test_what_is_said_of_a_sentence_is_no_label(tmp_path) -> None:
     found, problems, notes = read(written(tmp_path / "a.conll", text))
     assert (found, problems) == ([IDA, BO], "")
     assert "2 lines that begin with '#' were read as comments and dropped" in notes
+
+
+def test_links_of_names_behind_their_tags_are_no_reason_to_refuse_a_file(tmp_path) -> None:
+    text = "Ida\tB-PER\tQ1\thttp://a\nNoor\tI-PER\tQ1\t\nran\tO\t\t\n\nBo\tB-PER\t\t\nsat\tO\t\t\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "column 2 of 4 is read as the tags" in notes
+
+
+def test_tags_of_inner_names_on_few_lines_are_errors_of_these(tmp_path) -> None:
+    text = "Bank\tB-ORG\t\nof\tI-ORG\t\nOslo\tI-ORG\tB-LOC\nran\tO\t\n\nBo\tB-PER\t\nsat\tO\t\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert found == [BO]
+    assert "line 3: 3 columns where most lines have 2; column 3 holds another tag" in problems

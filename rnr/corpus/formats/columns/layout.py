@@ -87,7 +87,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     lines = [line for sentence in sentences for line in sentence]
     mark = "\t" if 2 * sum("\t" in line.strip(BLANKS) for line in lines) >= len(lines) else " "
     divide = by_tab if mark == "\t" else by_blanks
-    rows = [[without_trailing(divide(line)) for line in sentence] for sentence in sentences]
+    rows = _rows([[divide(line) for line in sentence] for sentence in sentences])
     header = rows[0][0] if rows and is_header(rows[0][0]) else unlike_the_rest(rows)
     rows = [rows[0][1:], *rows[1:]] if header else rows
     if rest := mark == " " and is_label_studio(rows):
@@ -129,6 +129,17 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
             *([f"every word begins with {prefix!r}, {PREFIXED}"] if prefix else ()),
         ),
     )
+
+
+def _rows(cells: Sequence[Sequence[list[str]]]) -> list[list[list[str]]]:
+    """The lines without empty cells at their ends, or with these where other lines have something there that is no tag:
+    links of names (MultiNERD)."""
+    rows = [[without_trailing(line) for line in sentence] for sentence in cells]
+    most, width = usual_width(cells), usual_width(rows)
+    filled = [row[width:] for sentence in rows for row in sentence if width < len(row) <= most]
+    if not filled or any(TAG.fullmatch(cell) or cell == "O" for row in filled for cell in row):
+        return rows
+    return [list(sentence) for sentence in cells]
 
 
 def _uneven(rows: Sequence[Sequence[list[str]]], width: int, token: int) -> tuple[str, ...]:
