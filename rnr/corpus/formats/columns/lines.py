@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rnr.corpus.formats.columns.blocks import Block
+from rnr.corpus.formats.files.csv_table import unquoted
 from rnr.corpus.formats.files.text_lines import text_lines
 from rnr.corpus.formats.tags.spelling import Spelling, find_spelling
 from rnr.corpus.formats.tokens.text_tags import write_o
@@ -55,6 +56,8 @@ class SentenceLines:
     """Whether tags may hold the mark, too."""
     surplus: bool = False
     """Whether the tags have one more, that of the whole sentence."""
+    quoted: bool = False
+    """Whether sentences with quotation marks stand in some, as CSV writes them."""
 
     @property
     def facts(self) -> Iterator[str]:
@@ -70,6 +73,8 @@ class SentenceLines:
             yield "BOS and EOS around the words, and what they are tagged, were left out"
         if self.surplus:
             yield "the last tag of a line, for which there is no word, is of its whole sentence and was not read"
+        if self.quoted:
+            yield "sentences with quotation marks stand in some, as CSV writes them, and were read without"
 
     def blocks(self, file: Path) -> Iterator[Block]:
         """Each line of a file as a block of lines with tabs between word and tag (a token may hold the mark, a tag
@@ -86,6 +91,7 @@ class SentenceLines:
         line = line.rpartition(self.behind)[0] or line if self.behind else line
         if self.once:
             words, _, tags = line.rpartition(self.mark)
+            words = unquoted(words) if self.mark == "\t" else words
             found: _Pairs = list(zip_longest(words.split(), tags.split(), fillvalue=""))
         else:
             found = [self._divided(part) for part in line.split(" ") if part]
@@ -188,6 +194,9 @@ def _fitting(way: SentenceLines, lines: Sequence[str], share: float) -> Sentence
         way = replace(way, framed=True)
     elif way.once and sum(_has_surplus(way.pairs(line)) for line in lines) >= least:
         way = replace(way, surplus=True)
+    if way.mark == "\t":
+        texts = [line.rpartition(way.mark)[0] for line in lines]
+        way = replace(way, quoted=any(unquoted(text) != text for text in texts))
     found = [pairs for pairs in map(way.pairs, lines) if pairs]
     whole = [pairs for pairs in found if all(_is_pair(pair) for pair in pairs)]
     tags = Counter(pair[-1] for pairs in whole for pair in pairs)

@@ -234,8 +234,7 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
     """Entities listed by label: ``{"person": ["Ada"]}``, or with places as CLUENER has them, whose ends are inclusive:
     ``{"person": {"Ada": [[0, 2]]}}``."""
     sentence, listed = row.get("sentence", row.get("text")), False
-    if len(groups := [name for name, entities in value.items() if _is_group(name, entities)]) > 1:
-        source.note(IN_GROUPS, number, ", ".join(groups))
+    _note_groups(value, number, source)
     for label, texts in value.items():
         kinds = {type(text) for text in texts} if isinstance(texts, list) else {type(texts)}
         if (told := _told_alone(label, texts, number, source, sentence)) is not None:
@@ -257,8 +256,13 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
         source.note(BY_LABEL, number)
 
 
+def _note_groups(value: dict[str, Any], number: int, source: Source) -> None:
+    """Note several names that are of annotators or layers: what is listed below each has other labels."""
+    if len(groups := [name for name, entities in value.items() if _is_group(name, entities)]) > 1:
+        source.note(IN_GROUPS, number, ", ".join(groups))
+
+
 def _is_group(name: str, entities: Any) -> bool:
-    """Whether a name is that of an annotator or of a layer: what is listed below it has other labels."""
     if not isinstance(entities, list) or not entities or not all(isinstance(one, dict) for one in entities):
         return False
     return all(isinstance(one.get("label"), str) and one["label"] != name for one in entities)
