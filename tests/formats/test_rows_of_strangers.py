@@ -17,6 +17,7 @@ from rnr.corpus.formats.tools.label_studio import CONTROLS
 from rnr.corpus.formats.tools.luis import INCLUSIVE
 from rnr.corpus.label_doubts import LINKED
 from rnr.corpus.loading import load
+from rnr.corpus.report import HELD
 from tests.reading_files import ADA, BO, ROW, read, written
 
 TEXT = "Ida Noor ran to Oslo"
@@ -193,6 +194,25 @@ def test_entities_in_several_groups_that_are_no_labels_are_noted(tmp_path) -> No
     found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
     assert ([len(mentions) for _, mentions in found], problems) == ([2, 1, 2], "")
     assert f"1 {IN_GROUPS} (row 1: anna, bob)" in notes
+
+
+@pytest.mark.parametrize(
+    ("tokens", "others"),
+    [(["Ada ", "ran", ".", " So"], ["He ", "sat", "."]), (["Ada", " ran", "."], ["He", " sat", "."])],
+)
+def test_tokens_that_hold_their_spaces_get_no_more(tmp_path, tokens, others) -> None:
+    sentence, tags = "".join(tokens), ["B-PER", *["O"] * (len(tokens) - 1)]
+    rows = [{"tokens": tokens, "ner_tags": tags}, {"tokens": others, "ner_tags": ["O", "O", "O"]}]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([(sentence, [("Ada", "PER")]), ("He sat.", [])], "")
+    assert HELD in notes
+    assert read(tmp_path / "a.jsonl", spaces="always")[0][1] == (" ".join(others), [])
+
+
+def test_a_space_at_some_tokens_is_no_space_between_all(tmp_path) -> None:
+    row = {"tokens": ["Ada ", "ran", "home ", "to", "Oslo"], "ner_tags": ["B-PER", "O", "O", "O", "O"]}
+    found, _, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, HELD in notes) == ([("Ada  ran home  to Oslo", [("Ada", "PER")])], False)
 
 
 def test_one_tag_is_that_of_a_text_of_one_word_in_json_too(tmp_path) -> None:
