@@ -32,6 +32,15 @@ def test_a_header_above_labels_alone_is_no_token(tmp_path, names) -> None:
     assert "is a header and was passed over" in notes
 
 
+def test_the_column_that_a_header_calls_tags_is_read_before_others(tmp_path) -> None:
+    text = (
+        "word\tfine\tner\nIda\tB-PER.author\tB-PER\nNoor\tI-PER.author\tI-PER\nran\tO\tO\n\nBo\tO\tB-PER\nsat\tO\tO\n"
+    )
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "2 columns hold tags: column 3 is read, 2 not (--tag-column N)" in notes
+
+
 def test_sentences_that_are_numbered_at_their_first_word_alone_are_refused(tmp_path) -> None:
     text = "id\tword\tner\n1\tIda\tPER\n\tran\tO\n2\tBo\tPER\n\tsat\tO\n3\tAl\tPER\n\tsat\tO\n"
     assert "column 1 numbers the sentences, which no blank line divides" in read(written(tmp_path / "a.tsv", text))[1]

@@ -8,7 +8,7 @@ from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, is_glued, withou
 from rnr.corpus.formats.columns.layout import Layout
 from rnr.corpus.formats.columns.word_parts import surface
 from rnr.corpus.formats.columns.words import without_prefix
-from rnr.corpus.formats.tags.reading import OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
+from rnr.corpus.formats.tags.reading import NAMED_AGAIN, OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
 from rnr.messages import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
@@ -159,6 +159,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         numbers = range(block.number, block.number + len(columns[0]))
     if not numbers:
         return Tagged(block.number, notes=notes), []
+    _refuse_names(columns, numbers, layout)
     if block.one_line:
         numbers = [block.number] * len(numbers)
     lines, cells, words_of = numbers, columns[layout.tag], list[int]()
@@ -175,6 +176,17 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     if "" in words:
         _fill_blanks(words, tags, numbers, block, layout, scheme)
     return Tagged(block.number, words, tags, Places(lines), text, notes=notes, words=words_of), glued
+
+
+def _refuse_names(columns: Sequence[Sequence[str]], numbers: Sequence[int], layout: Layout) -> None:
+    """Raises ValueError with the line where the names of the columns stand again, which labels alone may be."""
+    if layout.uneven >= 0 or len(layout.header) <= max(layout.token, layout.tag):
+        return
+    names = layout.header[layout.token].strip(BLANKS), layout.header[layout.tag].strip(BLANKS)
+    if names[1] in columns[layout.tag]:
+        for number, word, tag in zip(numbers, columns[layout.token], columns[layout.tag], strict=True):
+            if (word, tag) == names:
+                raise ValueError(f"line {number}: {NAMED_AGAIN}")
 
 
 def _fill_blanks(

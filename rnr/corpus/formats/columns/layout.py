@@ -49,7 +49,8 @@ class Layout:
     """Where lines differ in their number of columns and the tags are in the last of each, the column of the words."""
     rest: bool = False
     """Whether the tags, in the last column, take the rest of their line: labels of several words."""
-    header: bool = False
+    header: tuple[str, ...] = ()
+    """The names of the columns, where the first line has them."""
     prefix: str = ""
     """What stands before every word and is no part of it."""
     facts: tuple[str, ...] = ()
@@ -109,7 +110,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     spaced = not key and any(map(is_glued, columns.counts(tag)))
     # Not where spaces divide, for there a word of two pieces has a column too many.
     if tag_column == -1 and mark == "\t" and not (numbers or key) and (said := _uneven(rows, width, token)):
-        return Layout(mark=mark, width=2, token=0, tag=1, uneven=token, header=bool(header), prefix=prefix, facts=said)
+        return Layout(mark=mark, width=2, token=0, tag=1, uneven=token, header=tuple(header), prefix=prefix, facts=said)
     return Layout(
         mark=mark,
         width=width,
@@ -121,7 +122,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         spaced=spaced,
         brackets=not key and are_brackets(columns.counts(tag)),
         rest=rest and tag == width - 1,
-        header=bool(header),
+        header=tuple(header),
         prefix=prefix,
         facts=(
             *facts,

@@ -166,7 +166,7 @@ def _tags(block: Block, layout: Layout) -> list[str]:
 
 
 def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path, reading: Reading) -> Iterator[Row]:
-    header, sentences, last = layout.header, 0, Tagged(0)
+    header, sentences, last = bool(layout.header), 0, Tagged(0)
     for block in found:
         try:
             sentence, glued = read_block(block, layout, scheme, header=header)
