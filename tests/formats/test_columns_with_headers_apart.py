@@ -32,6 +32,14 @@ def test_a_header_above_labels_alone_is_no_token(tmp_path, names) -> None:
     assert "is a header and was passed over" in notes
 
 
+@pytest.mark.parametrize(("first", "doubted"), [("Wort\tArt", True), ("字\t标签", True), ("Al\tCITY", False)])
+def test_a_first_line_whose_label_stands_on_no_other_may_be_a_header(tmp_path, first, doubted) -> None:
+    rows = "Ida\tPER\nran\tO\nto\tO\nOslo\tLOC\n\n"
+    notes = read(written(tmp_path / "a.tsv", f"{first}\n{rows * 5}"))[2]
+    assert ("may name the columns, because its label stands on no other" in notes) == doubted
+    assert "may name" not in read(written(tmp_path / "b.tsv", f"{first}\n{rows * 4}"))[2]
+
+
 def test_the_column_that_a_header_calls_tags_is_read_before_others(tmp_path) -> None:
     text = (
         "word\tfine\tner\nIda\tB-PER.author\tB-PER\nNoor\tI-PER.author\tI-PER\nran\tO\tO\n\nBo\tO\tB-PER\nsat\tO\tO\n"

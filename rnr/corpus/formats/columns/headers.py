@@ -40,6 +40,9 @@ _TAG = re.compile(r"[biesluwm]-")
 _OF_TAGS = re.compile(r"y?(?:true|gold|pred|system|reference|guess)\w*|(?:annotator|annotation|rater|coder)\w*")
 """What a column of tags may be called beside others: by who or what said them."""
 _UNNAMED = ("", "Unnamed: 0")
+_MANY = 20
+"""So many lines tell that a label on the first alone is the name of a column."""
+_MAY_NAME = "the first line ({}, {}) may name the columns, because its label stands on no other: if so, take it out"
 _OF_ROWS = ("0", *_UNNAMED)
 """What pandas writes above the numbers of rows, or above a first column without a name."""
 
@@ -124,6 +127,18 @@ def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
         if named and (alone or _is_known(first[column]) or _is_of_pandas(first, census.counts)):
             return first
     return []
+
+
+def doubtful_first(columns: Columns, token: int, tag: int) -> tuple[str, ...]:
+    """What is said of a first line that may be a header above labels alone: its own stands on no other of many lines,
+    and is written otherwise than all of these."""
+    counts = columns.counts(tag)
+    first, *_ = columns.sentences[0]
+    word, label = first[token].strip(BLANKS), first[tag].strip(BLANKS)
+    others = [one for one in counts if one != label]
+    alone = counts[label] == 1 and counts.total() >= _MANY and TagCensus(counts).scheme().spelling.kind == "bare"
+    unlike = word.isalpha() and not label.isupper() and all(map(str.isupper, others))
+    return (_MAY_NAME.format(word, label),) if alone and unlike else ()
 
 
 def _is_of_pandas(first: Sequence[str], tags: Container[str]) -> bool:

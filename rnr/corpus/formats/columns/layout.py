@@ -16,7 +16,7 @@ from rnr.corpus.formats.columns.cells import (
     without_spacing,
     without_trailing,
 )
-from rnr.corpus.formats.columns.headers import is_header, named_words, undivided, unlike_the_rest
+from rnr.corpus.formats.columns.headers import doubtful_first, is_header, named_words, undivided, unlike_the_rest
 from rnr.corpus.formats.columns.tag_columns import find_tags
 from rnr.corpus.formats.columns.words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words, refuse_places
 
@@ -126,6 +126,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         prefix=prefix,
         facts=(
             *facts,
+            *(() if header or key else doubtful_first(columns, token, tag)),
             *_described(width, token, tag, numbers, header, doubt),
             *([f"every word begins with {prefix!r}, {PREFIXED}"] if prefix else ()),
         ),
