@@ -80,6 +80,14 @@ def test_what_is_said_of_a_sentence_is_no_label(tmp_path) -> None:
     assert "2 lines that begin with '#' were read as comments and dropped" in notes
 
 
+def test_a_comment_with_a_key_and_as_many_words_as_columns_is_no_token(tmp_path) -> None:
+    text = (
+        "# newdoc id = d1\nIda PER a b c\nNoor PER a b c\nran O a b c\n\n# sent_id = s 2\nBo PER a b c\nsat O a b c\n"
+    )
+    found, problems, _ = read(written(tmp_path / "a.conll", text))
+    assert (found, problems) == ([IDA, BO], "")
+
+
 def test_links_of_names_behind_their_tags_are_no_reason_to_refuse_a_file(tmp_path) -> None:
     text = "Ida\tB-PER\tQ1\thttp://a\nNoor\tI-PER\tQ1\t\nran\tO\t\t\n\nBo\tB-PER\t\t\nsat\tO\t\t\n"
     found, problems, notes = read(written(tmp_path / "a.tsv", text))

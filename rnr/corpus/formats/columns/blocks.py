@@ -272,5 +272,6 @@ def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme
     if layout.width and len(cells) != layout.width:
         return bool(_COMMENT.match(line)) or (first and not TAG.fullmatch(by_blanks(line)[-1]))
     tag = layout.tag_of(row[layout.tag])
-    # Labels alone may be anything but what is said of a sentence (domain=en).
-    return first and (layout.brackets or scheme.spelling.read(tag) is None or "=" in tag)
+    # Labels alone may be anything but what is said of a sentence (domain=en) or stands behind a key (newdoc id = 7).
+    told = "=" in tag or (scheme.spelling.kind == "bare" and _COMMENT.match(line))
+    return first and (layout.brackets or scheme.spelling.read(tag) is None or bool(told))
