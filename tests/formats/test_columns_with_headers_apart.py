@@ -81,9 +81,7 @@ def test_what_is_said_of_a_sentence_is_no_label(tmp_path) -> None:
 
 
 def test_a_comment_with_a_key_and_as_many_words_as_columns_is_no_token(tmp_path) -> None:
-    text = (
-        "# newdoc id = d1\nIda PER a b c\nNoor PER a b c\nran O a b c\n\n# id = s 2\nBo PER a b c\nsat O a b c\n"
-    )
+    text = "# newdoc id = d1\nIda PER a b c\nNoor PER a b c\nran O a b c\n\n# id = s 2\nBo PER a b c\nsat O a b c\n"
     found, problems, _ = read(written(tmp_path / "a.conll", text))
     assert (found, problems) == ([IDA, BO], "")
 

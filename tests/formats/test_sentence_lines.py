@@ -164,3 +164,12 @@ def test_sentences_in_the_quotation_marks_of_csv_are_read_without(tmp_path, head
     assert ([sentence for sentence, _ in found], problems) == (sentences, "")
     assert [mentions for _, mentions in found] == [[("Ada", "chef")], [], [], [("Bo", "chef")]]
     assert "sentences with quotation marks stand in some, as CSV writes them, and were read without" in notes
+
+
+def test_labels_in_capitals_that_hold_the_mark_are_refused(tmp_path) -> None:
+    text = "Golden_RECORD_LABEL Ibis_RECORD_LABEL sued_O\nWarp_RECORD_LABEL won_O\n"
+    found, problems, _ = read(written(tmp_path / "a.txt", text))
+    assert (found, "no '_' in them or in their tokens" in problems) == ([], True)
+    text = "AC/DC/ORG sued/O\nIron/ORG Maiden/ORG and/O AC/DC/ORG won/O\n"
+    found, problems, _ = read(written(tmp_path / "b.txt", text))
+    assert (found[0], problems) == (("AC/DC sued", [("AC/DC", "ORG")]), "")

@@ -213,12 +213,23 @@ def _fitting(way: SentenceLines, lines: Sequence[str], share: float) -> Sentence
 def _may_hold(mark: str, lines: Sequence[_Pairs], outside: str) -> bool:
     """Whether labels that stand alone may hold the mark: their tokens hold it more often than those outside, and not
     all are in capitals, as those that hold none are (``AC/DC/ORG``)."""
-    if all(_LABEL.fullmatch(pair[-1]) for pairs in lines for pair in pairs if pair[-1] != outside):
-        return False
+    inside = [(pair[0], pair[-1]) for pairs in lines for pair in pairs if pair[-1] != outside]
+    if all(_LABEL.fullmatch(label) for _, label in inside):
+        return _holds(mark, inside)
     tokens: dict[bool, list[bool]] = {True: [], False: []}
     for pair in (pair for pairs in lines for pair in pairs):
         tokens[pair[-1] == outside].append(mark in pair[0])
     return sum(tokens[False]) * max(1, len(tokens[True])) > sum(tokens[True]) * len(tokens[False])
+
+
+def _holds(mark: str, inside: Sequence[tuple[str, str]]) -> bool:
+    """Whether labels in capitals hold the mark: different tokens, and all of one label, end with the same capitals
+    (``Golden_RECORD`` and ``Ibis_RECORD`` beside ``LABEL``)."""
+    parts = [(label, *token.rpartition(mark)[::2]) for token, label in inside]
+    ends = {label: {end for one, begin, end in parts if one == label and begin} for label, *_ in parts}
+    whole = {label for label, begin, _ in parts if not begin}
+    begins = {label: {begin for one, begin, _ in parts if one == label} for label in ends.keys() - whole}
+    return any(len(begins[label]) > 1 == len(ends[label]) and _LABEL.fullmatch(min(ends[label])) for label in begins)
 
 
 def _is_pair(pair: Sequence[str]) -> bool:
