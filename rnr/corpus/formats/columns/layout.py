@@ -126,8 +126,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         prefix=prefix,
         facts=(
             *facts,
-            *(() if header or key else doubtful_first(columns, token, tag)),
-            *_described(width, token, tag, numbers, header, doubt),
+            *_described(columns, token, tag, numbers, header, doubt),
             *([f"every word begins with {prefix!r}, {PREFIXED}"] if prefix else ()),
         ),
     )
@@ -176,16 +175,20 @@ def _follows(columns: Columns, taken: set[int]) -> int:
     return -1
 
 
-def _described(width: int, token: int, tag: int, numbers: str, header: Sequence[str], doubt: str) -> Iterator[str]:
+def _described(
+    columns: Columns, token: int, tag: int, numbers: str, header: Sequence[str], doubt: str
+) -> Iterator[str]:
     """What differs from tokens in the first column and tags in the last."""
     words = f"column {token + 1} is read as the words{doubt}"
     if numbers:
         yield f"column 1 is {numbers}, and {words}"
     elif token != 0 or doubt:
         yield words
-    if tag != width - 1:
-        yield f"column {tag + 1} of {width} is read as the tags"
-    if header:
+    if tag != columns.width - 1:
+        yield f"column {tag + 1} of {columns.width} is read as the tags"
+    if not header:
+        yield from doubtful_first(columns, token, tag)
+    else:
         yield f"the first line ({', '.join(cell.strip(BLANKS) for cell in header)}) is a header and was passed over"
 
 
