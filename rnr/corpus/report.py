@@ -22,6 +22,7 @@ from rnr.corpus.spacing import (
     FIRST,
     SpaceRule,
     are_characters,
+    hold_spaces,
     is_spelled_out,
     runs_together,
     space_marks,
@@ -45,6 +46,10 @@ SPELLED_OUT = (
 MARKS = (
     "tokens stand for spaces and were read as spaces, their neighbours joined without one (--spaces always reads them "
     "as words; data.reading.spaces)"
+)
+HELD = (
+    "tokens hold the spaces around them, and were joined without more (--spaces always puts one between any two; "
+    "data.reading.spaces)"
 )
 MAY_BE_MARKS = "tokens that may stand for a space ({}) were read as words; if they do, write a space instead"
 
@@ -118,6 +123,9 @@ class Reading:
             self.fact(MAY_BE_MARKS.format(", ".join(map(repr, doubtful))), file)
         if marks:
             return replace(self, spaces_found="never", marks=marks)
+        if self.options.spaces == "script" and hold_spaces(sentences):
+            self.fact(HELD, file)
+            return replace(self, spaces_found="never")
         return replace(self, spaces_found="characters") if cut and self.options.spaces == "script" else self
 
     def with_spaces(self, tokens: list[str], file: Path, number: int) -> list[str]:

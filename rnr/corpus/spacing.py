@@ -98,6 +98,16 @@ def are_characters(sentences: Iterable[Sequence[str]]) -> bool:
     return cut and (syllables or bool(spaces) or _spell_words(first))
 
 
+def hold_spaces(sentences: Iterable[Sequence[str]]) -> bool:
+    """Whether tokens have the spaces around them in them (``"Ida ", "ran", "."``): many begin with one, or end, and
+    hardly any two words have none between them."""
+    pairs = (pair for tokens in sentences for pair in pairwise(tokens) if all(map(str.strip, pair)))
+    inner = [(before[-1], token[0]) for before, token in pairs]
+    most = max(sum(end == " " for end, _ in inner), sum(begin == " " for _, begin in inner))
+    together = sum(end.isalnum() and begin.isalnum() for end, begin in inner)
+    return most > 1 and most >= _SHARE_OF_ANY * len(inner) and together <= _ODD * len(inner)
+
+
 def space_marks(
     sentences: Iterable[Sequence[str]], *, characters: bool, begun: Collection[str] = ()
 ) -> tuple[frozenset[str], list[str]]:

@@ -214,6 +214,13 @@ def test_pubtator_needs_no_blank_line_between_documents(tmp_path) -> None:
     assert (found, problems) == ([("Ada ran. Home.", [("Ada", "PER")]), ("Bo sat ", [("Bo", "PER")])], "")
 
 
+def test_relations_of_pubtator_are_skipped_also_with_what_biored_says_of_them(tmp_path) -> None:
+    text = "1|t|Ada ran.\n1|a|Home.\n1\t0\t3\tAda\tPER\tX\n1\tCID\tX\tY\n1\tPositive_Correlation\tX\t7\tNovel\n"
+    found, problems, notes = read(written(tmp_path / "a.pubtator", text))
+    assert (found, problems) == ([("Ada ran. Home.", [("Ada", "PER")])], "")
+    assert "2 lines of relations were skipped" in notes
+
+
 def test_an_abstract_of_pubtator_may_go_over_several_lines(tmp_path) -> None:
     text = "1|t|Ada ran.\n1|a|She left.\nBo sat.\n1\t19\t21\tBo\tPER\n"
     found, problems, notes = read(written(tmp_path / "a.pubtator", text))

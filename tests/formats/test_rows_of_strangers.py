@@ -7,7 +7,7 @@ import pytest
 from rnr.corpus.formats.doubtful import INVISIBLE, QUOTES
 from rnr.corpus.formats.entities.decisions import DOUBTFUL_ROWS, REJECTED
 from rnr.corpus.formats.entities.labels import FINER
-from rnr.corpus.formats.entities.plain_rows import BY_LABEL, OF_ALL, OTHER_TEXTS
+from rnr.corpus.formats.entities.plain_rows import BY_LABEL, IN_GROUPS, OF_ALL, OTHER_TEXTS
 from rnr.corpus.formats.examples import MATCHED, REPEATED, WITHIN
 from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.known import SHAPES
@@ -17,6 +17,7 @@ from rnr.corpus.formats.tools.label_studio import CONTROLS
 from rnr.corpus.formats.tools.luis import INCLUSIVE
 from rnr.corpus.label_doubts import LINKED
 from rnr.corpus.loading import load
+from rnr.corpus.report import HELD
 from tests.reading_files import ADA, BO, ROW, read, written
 
 TEXT = "Ida Noor ran to Oslo"
@@ -183,6 +184,44 @@ def test_a_finer_label_and_labels_that_are_links_are_noted(tmp_path) -> None:
     assert f"{LINKED}: 'Q42'" in notes
 
 
+def test_entities_in_several_groups_that_are_no_labels_are_noted(tmp_path) -> None:
+    ada, ran = {"start": 0, "end": 3, "label": "PER"}, {"start": 4, "end": 7, "label": "ACT"}
+    rows = [
+        {"text": "Ada ran", "annotations": {"anna": [ada], "bob": [ran]}},
+        {"text": "Ada sat", "annotations": {"anna": [ada], "bob": []}},
+        {"text": "Ada ate", "annotations": {"PER": [ada], "ACT": [ran]}},
+    ]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert ([len(mentions) for _, mentions in found], problems) == ([2, 1, 2], "")
+    assert f"1 {IN_GROUPS} (row 1: anna, bob)" in notes
+
+
+@pytest.mark.parametrize(
+    ("tokens", "others"),
+    [(["Ada ", "ran", ".", " So"], ["He ", "sat", "."]), (["Ada", " ran", "."], ["He", " sat", "."])],
+)
+def test_tokens_that_hold_their_spaces_get_no_more(tmp_path, tokens, others) -> None:
+    sentence, tags = "".join(tokens), ["B-PER", *["O"] * (len(tokens) - 1)]
+    rows = [{"tokens": tokens, "ner_tags": tags}, {"tokens": others, "ner_tags": ["O", "O", "O"]}]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([(sentence, [("Ada", "PER")]), ("He sat.", [])], "")
+    assert HELD in notes
+    assert read(tmp_path / "a.jsonl", spaces="always")[0][1] == (" ".join(others), [])
+
+
+def test_a_space_at_some_tokens_is_no_space_between_all(tmp_path) -> None:
+    row = {"tokens": ["Ada ", "ran", "home ", "to", "Oslo"], "ner_tags": ["B-PER", "O", "O", "O", "O"]}
+    found, _, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, HELD in notes) == ([("Ada  ran home  to Oslo", [("Ada", "PER")])], False)
+
+
+def test_one_tag_is_that_of_a_text_of_one_word_in_json_too(tmp_path) -> None:
+    rows = [{"text": "Ida ran", "labels": "B-PER O"}, {"text": "No", "labels": "O"}, {"text": "Bo", "labels": "B-PER"}]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([("Ida ran", [("Ida", "PER")]), ("No", []), ("Bo", [("Bo", "PER")])], "")
+    assert f"3 {BY_SPACES}" in notes
+
+
 def test_spans_beside_tokens_that_count_characters_are_no_tokens(tmp_path) -> None:
     text = "I saw Ida run off now and then we went to the sea all of us"
     tokens = text.split()
@@ -198,6 +237,17 @@ def test_spans_beside_tokens_that_count_characters_are_no_tokens(tmp_path) -> No
     assert problems == ""
     sound = [row | {"entities": [{"start": place, "end": place + 1, "type": "X"}]} for place in (2, 6, 9)]
     assert read(written(tmp_path / "c.jsonl", sound))[1] == ""
+
+
+def test_spans_beside_tokens_that_count_the_characters_of_a_text_under_another_name_are_refused(tmp_path) -> None:
+    tokens = ["In", "Oslo", ",", "Ida", ",", "Bo", ",", "Al", "met", "."]
+    row = {"content": "In Oslo, Ida, Bo, Al met.", "tokens": tokens}
+    in_characters = row | {"entities": [{"start": 3, "end": 7, "label": "LOC"}]}
+    problems = read(written(tmp_path / "a.jsonl", [in_characters] * 3))[1]
+    assert "3 of 3 spans over tokens are whole words if they count characters" in problems
+    in_tokens = row | {"entities": [{"start": 1, "end": 2, "label": "LOC"}, {"start": 5, "end": 6, "label": "PER"}]}
+    found, problems, _ = read(written(tmp_path / "b.jsonl", [in_tokens] * 3))
+    assert (found[0][1], problems) == ([("Oslo", "LOC"), ("Bo", "PER")], "")
 
 
 def test_regions_of_several_controls_are_named(tmp_path) -> None:

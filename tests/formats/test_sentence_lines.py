@@ -154,3 +154,22 @@ def test_labels_alone_that_may_hold_the_mark_are_refused(tmp_path, line) -> None
 def test_two_texts_side_by_side_are_no_words_and_tags(tmp_path) -> None:
     text = "a man\tun homme\nthe man\tle homme\n"
     assert "no column holds tags" in read(written(tmp_path / "a.txt", text))[1]
+
+
+@pytest.mark.parametrize("header", ["", "words\ttags\n"])
+def test_sentences_in_the_quotation_marks_of_csv_are_read_without(tmp_path, header) -> None:
+    text = header + 'Ada ran home\tchef O O\n"She said "" hi "" ."\tO O O O O O\n" He sat "\tO O O O\nBo sat\tchef O\n'
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    sentences = ["Ada ran home", 'She said " hi " .', '" He sat "', "Bo sat"]
+    assert ([sentence for sentence, _ in found], problems) == (sentences, "")
+    assert [mentions for _, mentions in found] == [[("Ada", "chef")], [], [], [("Bo", "chef")]]
+    assert "sentences with quotation marks stand in some, as CSV writes them, and were read without" in notes
+
+
+def test_labels_in_capitals_that_hold_the_mark_are_refused(tmp_path) -> None:
+    text = "Golden_RECORD_LABEL Ibis_RECORD_LABEL sued_O\nWarp_RECORD_LABEL won_O\n"
+    found, problems, _ = read(written(tmp_path / "a.txt", text))
+    assert (found, "no '_' in them or in their tokens" in problems) == ([], True)
+    text = "AC/DC/ORG sued/O\nIron/ORG Maiden/ORG and/O AC/DC/ORG won/O\n"
+    found, problems, _ = read(written(tmp_path / "b.txt", text))
+    assert (found[0], problems) == (("AC/DC sued", [("AC/DC", "ORG")]), "")

@@ -8,7 +8,7 @@ from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, is_glued, withou
 from rnr.corpus.formats.columns.layout import Layout
 from rnr.corpus.formats.columns.word_parts import surface
 from rnr.corpus.formats.columns.words import without_prefix
-from rnr.corpus.formats.tags.reading import OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
+from rnr.corpus.formats.tags.reading import NAMED_AGAIN, OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
 from rnr.messages import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
@@ -157,6 +157,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         numbers = range(block.number, block.number + len(columns[0]))
     if not numbers:
         return Tagged(block.number, notes=notes), []
+    _refuse_names(columns, numbers, layout)
     if block.one_line:
         numbers = [block.number] * len(numbers)
     lines, cells, words_of = numbers, columns[layout.tag], list[int]()
@@ -173,6 +174,17 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     if "" in words:
         _fill_blanks(words, tags, numbers, block, layout, scheme)
     return Tagged(block.number, words, tags, Places(lines), text, notes=notes, words=words_of), glued
+
+
+def _refuse_names(columns: Sequence[Sequence[str]], numbers: Sequence[int], layout: Layout) -> None:
+    """Raises ValueError with the line where the names of the columns stand again, which labels alone may be."""
+    if layout.uneven >= 0 or len(layout.header) <= max(layout.token, layout.tag):
+        return
+    names = layout.header[layout.token].strip(BLANKS), layout.header[layout.tag].strip(BLANKS)
+    if names[1] in columns[layout.tag]:
+        for number, word, tag in zip(numbers, columns[layout.token], columns[layout.tag], strict=True):
+            if (word, tag) == names:
+                raise ValueError(f"line {number}: {NAMED_AGAIN}")
 
 
 def _fill_blanks(
@@ -257,4 +269,7 @@ def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme
     cells = without_trailing(list(row))
     if layout.width and len(cells) != layout.width:
         return bool(_COMMENT.match(line)) or (first and not TAG.fullmatch(by_blanks(line)[-1]))
-    return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
+    tag = layout.tag_of(row[layout.tag])
+    # Labels alone may be anything but what is said of a sentence (domain=en) or stands behind a key (newdoc id = 7).
+    told = "=" in tag or (scheme.spelling.kind == "bare" and _COMMENT.match(line))
+    return first and (layout.brackets or scheme.spelling.read(tag) is None or bool(told))

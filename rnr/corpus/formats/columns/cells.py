@@ -129,18 +129,21 @@ class Columns:
     def _begins_anew(self) -> bool:
         """Whether the numbers of the first column go up by one but where they are 0 or 1 again."""
         for cells in self.cells(0):
-            numbers = [int(cell) for cell in cells if not is_range(cell)]
+            numbers = [int(cell) for cell in cells if cell and not is_range(cell)]
             if any(right != left + 1 and right not in (0, 1) for left, right in pairwise(numbers)):
                 return False
         return True
 
     def _steps(self, column: int) -> frozenset[int]:
-        """By how much the numbers of a column go up from line to line; empty where its cells are no numbers."""
+        """By how much the numbers of a column go up from line to line, where an empty cell repeats that above; empty
+        where its cells are no numbers."""
         steps: set[int] = set()
         for cells in self.cells(column):
-            numbers = [cell for cell in cells if not is_range(cell)]
-            if not all(cell.isascii() and cell.isdigit() for cell in numbers):
+            numbers = [cell for cell in cells if cell and not is_range(cell)]
+            if not numbers or not cells[0] or not all(cell.isascii() and cell.isdigit() for cell in numbers):
                 return frozenset()
+            if len(numbers) < len(cells) and "" in cells:
+                steps.add(0)
             steps.update(int(right) - int(left) for left, right in pairwise(numbers))
         return frozenset(steps)
 

@@ -39,20 +39,24 @@ _PARTS = re.compile(r"[\W_]+")
 _TAG = re.compile(r"[biesluwm]-")
 _OF_TAGS = re.compile(r"y?(?:true|gold|pred|system|reference|guess)\w*|(?:annotator|annotation|rater|coder)\w*")
 """What a column of tags may be called beside others: by who or what said them."""
-_OF_ROWS = ("", "0", "Unnamed: 0")
+_UNNAMED = ("", "Unnamed: 0")
+_MANY = 20
+"""So many lines tell that a label on the first alone is the name of a column."""
+_MAY_NAME = "the first line ({}, {}) may name the columns, because its label stands on no other: if so, take it out"
+_OF_ROWS = ("0", *_UNNAMED)
 """What pandas writes above the numbers of rows, or above a first column without a name."""
 
 
 def is_header(cells: Sequence[str]) -> bool:
-    """Whether each cell is the name of a column, or has one in it (``POS_tag``, ``NE-COARSE-LIT``), one that of the
-    words."""
+    """Whether one cell is the name of a column of words, and another that of tags, or each has a name in it
+    (``POS_tag``, ``NE-COARSE-LIT``); pandas leaves that of a first column of numbers empty."""
+    cells = cells[1:] if len(cells) > 2 and cells[0].strip(BLANKS) in _UNNAMED else cells
     names = [_names(cell.strip(BLANKS).lower()) for cell in cells]
     words = any(name & set(WORD_NAMES) for name in names) or any(map(names_words, cells))
-    return (
-        len(names) > 1
-        and words
-        and all(name & _HEADER or _is_known(cell) for name, cell in zip(names, cells, strict=True))
-    )
+    if len(names) < 2 or not words:
+        return False
+    both = len(names) > 2 and any(map(names_words, cells)) and any(map(names_tags, cells))
+    return both or all(name & _HEADER or _is_known(cell) for name, cell in zip(names, cells, strict=True))
 
 
 def named_words(header: Sequence[str]) -> list[int]:
@@ -123,6 +127,18 @@ def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
         if named and (alone or _is_known(first[column]) or _is_of_pandas(first, census.counts)):
             return first
     return []
+
+
+def doubtful_first(columns: Columns, token: int, tag: int) -> tuple[str, ...]:
+    """What is said of a first line that may be a header above labels alone: its own stands on no other of many lines,
+    and is written otherwise than all of these."""
+    counts = columns.counts(tag)
+    first, *_ = columns.sentences[0]
+    word, label = first[token].strip(BLANKS), first[tag].strip(BLANKS)
+    others = [one for one in counts if one != label]
+    alone = counts[label] == 1 and counts.total() >= _MANY and TagCensus(counts).scheme().spelling.kind == "bare"
+    unlike = word.isalpha() and not label.isupper() and all(map(str.isupper, others))
+    return (_MAY_NAME.format(word, label),) if alone and unlike else ()
 
 
 def _is_of_pandas(first: Sequence[str], tags: Container[str]) -> bool:

@@ -16,7 +16,7 @@ from rnr.corpus.formats.columns.cells import (
     without_spacing,
     without_trailing,
 )
-from rnr.corpus.formats.columns.headers import is_header, named_words, undivided, unlike_the_rest
+from rnr.corpus.formats.columns.headers import doubtful_first, is_header, named_words, undivided, unlike_the_rest
 from rnr.corpus.formats.columns.tag_columns import find_tags
 from rnr.corpus.formats.columns.words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words, refuse_places
 
@@ -49,7 +49,8 @@ class Layout:
     """Where lines differ in their number of columns and the tags are in the last of each, the column of the words."""
     rest: bool = False
     """Whether the tags, in the last column, take the rest of their line: labels of several words."""
-    header: bool = False
+    header: tuple[str, ...] = ()
+    """The names of the columns, where the first line has them."""
     prefix: str = ""
     """What stands before every word and is no part of it."""
     facts: tuple[str, ...] = ()
@@ -87,7 +88,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     lines = [line for sentence in sentences for line in sentence]
     mark = "\t" if 2 * sum("\t" in line.strip(BLANKS) for line in lines) >= len(lines) else " "
     divide = by_tab if mark == "\t" else by_blanks
-    rows = [[without_trailing(divide(line)) for line in sentence] for sentence in sentences]
+    rows = _rows([[divide(line) for line in sentence] for sentence in sentences])
     header = rows[0][0] if rows and is_header(rows[0][0]) else unlike_the_rest(rows)
     rows = [rows[0][1:], *rows[1:]] if header else rows
     if rest := mark == " " and is_label_studio(rows):
@@ -109,7 +110,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     spaced = not key and any(map(is_glued, columns.counts(tag)))
     # Not where spaces divide, for there a word of two pieces has a column too many.
     if tag_column == -1 and mark == "\t" and not (numbers or key) and (said := _uneven(rows, width, token)):
-        return Layout(mark=mark, width=2, token=0, tag=1, uneven=token, header=bool(header), prefix=prefix, facts=said)
+        return Layout(mark=mark, width=2, token=0, tag=1, uneven=token, header=tuple(header), prefix=prefix, facts=said)
     return Layout(
         mark=mark,
         width=width,
@@ -121,14 +122,25 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         spaced=spaced,
         brackets=not key and are_brackets(columns.counts(tag)),
         rest=rest and tag == width - 1,
-        header=bool(header),
+        header=tuple(header),
         prefix=prefix,
         facts=(
             *facts,
-            *_described(width, token, tag, numbers, header, doubt),
+            *_described(columns, token, tag, numbers, header, doubt),
             *([f"every word begins with {prefix!r}, {PREFIXED}"] if prefix else ()),
         ),
     )
+
+
+def _rows(cells: Sequence[Sequence[list[str]]]) -> list[list[list[str]]]:
+    """The lines without empty cells at their ends, or with these where other lines have something there that is no tag:
+    links of names (MultiNERD)."""
+    rows = [[without_trailing(line) for line in sentence] for sentence in cells]
+    most, width = usual_width(cells), usual_width(rows)
+    filled = [row[width:] for sentence in rows for row in sentence if width < len(row) <= most]
+    if not filled or any(TAG.fullmatch(cell) or cell == "O" for row in filled for cell in row):
+        return rows
+    return [list(sentence) for sentence in cells]
 
 
 def _uneven(rows: Sequence[Sequence[list[str]]], width: int, token: int) -> tuple[str, ...]:
@@ -163,16 +175,20 @@ def _follows(columns: Columns, taken: set[int]) -> int:
     return -1
 
 
-def _described(width: int, token: int, tag: int, numbers: str, header: Sequence[str], doubt: str) -> Iterator[str]:
+def _described(
+    columns: Columns, token: int, tag: int, numbers: str, header: Sequence[str], doubt: str
+) -> Iterator[str]:
     """What differs from tokens in the first column and tags in the last."""
     words = f"column {token + 1} is read as the words{doubt}"
     if numbers:
         yield f"column 1 is {numbers}, and {words}"
     elif token != 0 or doubt:
         yield words
-    if tag != width - 1:
-        yield f"column {tag + 1} of {width} is read as the tags"
-    if header:
+    if tag != columns.width - 1:
+        yield f"column {tag + 1} of {columns.width} is read as the tags"
+    if not header:
+        yield from doubtful_first(columns, token, tag)
+    else:
         yield f"the first line ({', '.join(cell.strip(BLANKS) for cell in header)}) is a header and was passed over"
 
 

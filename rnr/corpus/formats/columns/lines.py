@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rnr.corpus.formats.columns.blocks import Block
+from rnr.corpus.formats.files.csv_table import unquoted
 from rnr.corpus.formats.files.text_lines import text_lines
 from rnr.corpus.formats.tags.spelling import Spelling, find_spelling
 from rnr.corpus.formats.tokens.text_tags import write_o
@@ -55,6 +56,8 @@ class SentenceLines:
     """Whether tags may hold the mark, too."""
     surplus: bool = False
     """Whether the tags have one more, that of the whole sentence."""
+    quoted: bool = False
+    """Whether sentences with quotation marks stand in some, as CSV writes them."""
 
     @property
     def facts(self) -> Iterator[str]:
@@ -70,6 +73,8 @@ class SentenceLines:
             yield "BOS and EOS around the words, and what they are tagged, were left out"
         if self.surplus:
             yield "the last tag of a line, for which there is no word, is of its whole sentence and was not read"
+        if self.quoted:
+            yield "sentences with quotation marks stand in some, as CSV writes them, and were read without"
 
     def blocks(self, file: Path) -> Iterator[Block]:
         """Each line of a file as a block of lines with tabs between word and tag (a token may hold the mark, a tag
@@ -86,6 +91,7 @@ class SentenceLines:
         line = line.rpartition(self.behind)[0] or line if self.behind else line
         if self.once:
             words, _, tags = line.rpartition(self.mark)
+            words = unquoted(words) if self.mark == "\t" else words
             found: _Pairs = list(zip_longest(words.split(), tags.split(), fillvalue=""))
         else:
             found = [self._divided(part) for part in line.split(" ") if part]
@@ -188,6 +194,9 @@ def _fitting(way: SentenceLines, lines: Sequence[str], share: float) -> Sentence
         way = replace(way, framed=True)
     elif way.once and sum(_has_surplus(way.pairs(line)) for line in lines) >= least:
         way = replace(way, surplus=True)
+    if way.mark == "\t":
+        texts = [line.rpartition(way.mark)[0] for line in lines]
+        way = replace(way, quoted=any(unquoted(text) != text for text in texts))
     found = [pairs for pairs in map(way.pairs, lines) if pairs]
     whole = [pairs for pairs in found if all(_is_pair(pair) for pair in pairs)]
     tags = Counter(pair[-1] for pairs in whole for pair in pairs)
@@ -204,12 +213,23 @@ def _fitting(way: SentenceLines, lines: Sequence[str], share: float) -> Sentence
 def _may_hold(mark: str, lines: Sequence[_Pairs], outside: str) -> bool:
     """Whether labels that stand alone may hold the mark: their tokens hold it more often than those outside, and not
     all are in capitals, as those that hold none are (``AC/DC/ORG``)."""
-    if all(_LABEL.fullmatch(pair[-1]) for pairs in lines for pair in pairs if pair[-1] != outside):
-        return False
+    inside = [(pair[0], pair[-1]) for pairs in lines for pair in pairs if pair[-1] != outside]
+    if all(_LABEL.fullmatch(label) for _, label in inside):
+        return _holds(mark, inside)
     tokens: dict[bool, list[bool]] = {True: [], False: []}
     for pair in (pair for pairs in lines for pair in pairs):
         tokens[pair[-1] == outside].append(mark in pair[0])
     return sum(tokens[False]) * max(1, len(tokens[True])) > sum(tokens[True]) * len(tokens[False])
+
+
+def _holds(mark: str, inside: Sequence[tuple[str, str]]) -> bool:
+    """Whether labels in capitals hold the mark: different tokens, and all of one label, end with the same capitals
+    (``Golden_RECORD`` and ``Ibis_RECORD`` beside ``LABEL``)."""
+    parts = [(label, *token.rpartition(mark)[::2]) for token, label in inside]
+    ends = {label: {end for one, begin, end in parts if one == label and begin} for label, *_ in parts}
+    whole = {label for label, begin, _ in parts if not begin}
+    begins = {label: {begin for one, begin, _ in parts if one == label} for label in ends.keys() - whole}
+    return any(len(begins[label]) > 1 == len(ends[label]) and _LABEL.fullmatch(min(ends[label])) for label in begins)
 
 
 def _is_pair(pair: Sequence[str]) -> bool:

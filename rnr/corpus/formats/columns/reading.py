@@ -166,11 +166,11 @@ def _tags(block: Block, layout: Layout) -> list[str]:
 
 
 def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path, reading: Reading) -> Iterator[Row]:
-    header, sentences, last = layout.header, 0, Tagged(0)
+    header, sentences, last = bool(layout.header), 0, Tagged(0)
     for block in found:
         try:
             sentence, glued = read_block(block, layout, scheme, header=header)
-            header = header and not sentence.tokens
+            header = header and not without_comments(block.lines)
             if layout.rest and any(map(written_without_spaces, sentence.tokens)):
                 reading.note(UNDIVIDED, file, sentence.number)
             if len(sentence.tokens) > _LONG:

@@ -40,7 +40,8 @@ def find_tags(
     labelled = _labelled(entities, header)
     marked = {column: tags for column, tags in labelled.items() if not tags.bare} or labelled
     gold = {column: tags for column, tags in marked.items() if not is_predicted(header[column : column + 1])} or marked
-    naming = {column: tags for column, tags in gold.items() if tags.labels} or gold
+    named = {column: tags for column, tags in gold.items() if any(map(names_tags, header[column : column + 1]))}
+    naming = {column: tags for column, tags in (named or gold).items() if tags.labels} or gold
     naming = {column: tags for column, tags in naming.items() if tags.usual} or naming
     if naming:
         # Where there are several, the first is the outer one of nested names, and gold beside a prediction.

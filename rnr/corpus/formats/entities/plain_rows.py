@@ -40,6 +40,7 @@ OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
 TOLD_TEXT = "rows have no sentence under a name that is known; {!r} was read as it"
 _OF_A_TEXT = re.compile(r"text(?!.*id$)|sentence(?!.*id$)|content|utterance|passage|paragraph|abstract", re.IGNORECASE)
 """How a text is called that is called by none of the names above."""
+IN_GROUPS = "rows have their entities in several groups, whose names are not their labels, and were read together"
 BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
 
@@ -233,6 +234,7 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
     """Entities listed by label: ``{"person": ["Ada"]}``, or with places as CLUENER has them, whose ends are inclusive:
     ``{"person": {"Ada": [[0, 2]]}}``."""
     sentence, listed = row.get("sentence", row.get("text")), False
+    _note_groups(value, number, source)
     for label, texts in value.items():
         kinds = {type(text) for text in texts} if isinstance(texts, list) else {type(texts)}
         if (told := _told_alone(label, texts, number, source, sentence)) is not None:
@@ -252,6 +254,18 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
             raise ValueError(f"the entities of {label!r} must be a list of their texts, found {type(texts).__name__}")
     if listed:
         source.note(BY_LABEL, number)
+
+
+def _note_groups(value: dict[str, Any], number: int, source: Source) -> None:
+    """Note several names that are of annotators or layers: what is listed below each has other labels."""
+    if len(groups := [name for name, entities in value.items() if _is_group(name, entities)]) > 1:
+        source.note(IN_GROUPS, number, ", ".join(groups))
+
+
+def _is_group(name: str, entities: Any) -> bool:
+    if not isinstance(entities, list) or not entities or not all(isinstance(one, dict) for one in entities):
+        return False
+    return all(isinstance(one.get("label"), str) and one["label"] != name for one in entities)
 
 
 def _told_alone(label: str, texts: Any, number: int, source: Source, sentence: Any) -> dict[str, Any] | None:

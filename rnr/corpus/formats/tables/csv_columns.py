@@ -94,6 +94,7 @@ def _noted(
 
     return WordColumns(
         width=len(names),
+        names=(word.strip(), tag.strip()),
         word=at(word),
         tag=at(tag),
         sentence=at(sentence),

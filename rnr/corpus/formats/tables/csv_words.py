@@ -14,7 +14,7 @@ from rnr.corpus.formats.entities.span_lists import whole_number
 from rnr.corpus.formats.files.csv_table import NOTHING, Cells, is_blank, rows_of_cells, surplus
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
-from rnr.corpus.formats.tags.reading import OTHER_TEXT, Places, Tagged, located
+from rnr.corpus.formats.tags.reading import NAMED_AGAIN, OTHER_TEXT, Places, Tagged, located
 
 FILLED = "rows of the table name no sentence and were read as words of the previous one"
 AGAIN = "sentences repeat the number of an earlier, not adjacent sentence, and are read as separate ones"
@@ -50,6 +50,8 @@ class WordColumns:
     """The number of the word, in its sentence or in all."""
     label: int = -1
     """The label of the mention, where its tags tell a place alone."""
+    names: tuple[str, str] = ("", "")
+    """What the columns of words and tags are called."""
 
 
 def sentences(columns: WordColumns, source: Source) -> Iterator[Row]:
@@ -210,6 +212,7 @@ class _Sentence:
         words = [row[columns.word].strip() or _word(row, columns) for row in rows]
         tags = [row[tag].strip() for row in rows]
         whole = len(rows) == len(self.rows) and "" not in words and "" not in tags and "\n" not in "".join(words)
+        whole = whole and columns.names not in zip(words, tags, strict=True)
         if fault := self.fault or ("" if whole else self._fault(columns)):
             yield first, DataError(f"{source.file}, {fault}")
             return
@@ -247,6 +250,8 @@ class _Sentence:
                 return f"line {number}: no word, or no tag (O where it has none)"
             if "\n" in row[word].strip():
                 return f"line {number}: {_SEVERAL_LINES}"
+            if (row[word].strip(), row[tag].strip()) == columns.names:
+                return f"line {number}: {NAMED_AGAIN}"
         return ""
 
 

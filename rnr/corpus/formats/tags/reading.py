@@ -15,6 +15,7 @@ OTHER_TEXT = "rows have a text that is not what their tokens say, and were read 
 SEVERAL_TAGS = (
     "; the word has several tags, as of nested names: keep one, or write {'tokens', 'entities'} for each sentence"
 )
+NAMED_AGAIN = "the names of the columns stand here again, as in files that were put together: take this line out"
 _DIVIDERS = re.compile(r"[\s|,;#+/]+")
 OUTSIDE = ("O", "")
 """How a tag outside of mentions is read."""
@@ -67,7 +68,8 @@ class TagCensus:
         if "E" in letters and not letters & {"B", "S"}:
             ended = any(before[0] == "E" and before[1] != after[1] for before, after in pairs)
             return TagScheme(name="IOE2" if ended else "IOE1", spelling=spelling)
-        middle = any(tag[0] in "Mm" for tag, (letter, _) in read.items() if letter == "I" and spelling.kind != "bare")
+        at = {"bare": slice(0), "behind": slice(-1, None)}.get(spelling.kind, slice(1))
+        middle = any(tag[at] in ("M", "m") for tag, (letter, _) in read.items() if letter == "I")
         if middle or letters & {"E", "S"}:
             wrong = {tag for tag in self.counts if spelling.read(tag) is None}
             told = [pair for pair, tags in zip(pairs, self.pairs, strict=True) if wrong.isdisjoint(tags)]
@@ -214,8 +216,7 @@ def located(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:
 
 def _no_tag(cell: str) -> str:
     """What is said of a cell in the column of tags that is none."""
-    again = "; the names of the columns stand here again, as in files that were put together: take this line out"
     said = f"expected a tag such as O, B-person or I-person, found tag {cell!r}"
     if len(tags := _DIVIDERS.split(cell)) > 1 and all(map(is_of_names, tags)):
         return said + SEVERAL_TAGS
-    return said + again if cell.lower() in TAG_NAMES else said + looks_like_o(cell)
+    return f"{said}; {NAMED_AGAIN}" if cell.lower() in TAG_NAMES else said + looks_like_o(cell)

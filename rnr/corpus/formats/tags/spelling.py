@@ -114,14 +114,22 @@ def find_spelling(counts: Mapping[str, int]) -> Spelling:
     letters = {tag: match[1] for tag, match in before.items() if match[2] == mark}
     begins = any(letter in "BISUWbisuw" for letter in letters.values())
     if not begins and outside in counts and len(letters) < len(others):
-        behind = [_BEHIND.fullmatch(tag) for tag in others]
-        if all(behind) and any(match and match[3] in "BSUW" for match in behind):
-            mark = _usual({match[0]: match[2] for match in behind if match}, others)
+        behind = [match for tag in others if (match := _BEHIND.fullmatch(tag))]
+        if len(behind) == len(others) and _are_behind(behind):
+            mark = _usual({match[0]: match[2] for match in behind}, others)
             return Spelling(kind="behind", mark=mark, outside=outside)
         # Labels alone, even if one of them, such as E-MAIL, looks as if it had a letter.
         return Spelling(kind="bare", outside=outside, alike=_like_o(others))
     lower = sum(others[tag] for tag, letter in letters.items() if letter.islower())
     return Spelling(mark=mark, lower=2 * lower > sum(others[tag] for tag in letters), outside=outside)
+
+
+def _are_behind(tags: Sequence[re.Match[str]]) -> bool:
+    """Whether the letters behind these labels are those of tags: some begin a mention, or as in IOB1 and IOE all stand
+    inside of one or end it, behind several labels."""
+    letters = {tag[3] for tag in tags}
+    inside = "I" in letters and letters <= {"I", "E", "L"} and len({tag[1] for tag in tags}) > 1
+    return inside or not letters.isdisjoint("BSUW")
 
 
 def _like_o(labels: Mapping[str, int]) -> tuple[str, ...]:

@@ -57,9 +57,11 @@ def _found(row: Any) -> tuple[str, str, list[str]] | None:
     if not isinstance(row, dict) or any(isinstance(row.get(name), (list, dict)) for name in _ENTITIES):
         return None
     text = next((name for name in _TEXTS if isinstance(row.get(name), str)), None)
-    named = next((name for name in _FIELDS if _tags(row.get(name))), None)
+    one_word = text is not None and len(row[text].split()) == 1
+    tags = {name: found for name in _FIELDS if (found := _tags(row.get(name), one_word=one_word))}
+    named = next(iter(tags), None)
     found = (text, named) if text and named else _told(row, text, named)
-    return found and (*found, _tags(row[found[1]]) or row[found[1]])
+    return found and (*found, tags.get(found[1]) or _tags(row[found[1]]) or row[found[1]])
 
 
 def _told(row: dict[str, Any], text: str | None, named: str | None) -> tuple[str, str] | None:
@@ -80,9 +82,10 @@ def _told(row: dict[str, Any], text: str | None, named: str | None) -> tuple[str
     return pairs[0] if len(pairs) == 1 else None
 
 
-def _tags(value: Any) -> list[str] | None:
+def _tags(value: Any, *, one_word: bool = False) -> list[str] | None:
+    """The tags that a value is, if any; one alone, not in a list, is that of a text of ``one_word``."""
     if isinstance(value, str):
-        return _BETWEEN.split(value.strip()) if shows_tags(value) else None
+        return _BETWEEN.split(value.strip()) if shows_tags(value) else one_tag(value) if one_word else None
     return value if are_texts(value) and (all(map(_ONE.fullmatch, value)) or are_tags(value)) else None
 
 

@@ -116,14 +116,26 @@ def _by_tokens(values: Iterable[Row], source: Source, *names: str) -> tuple[Iter
 
 
 def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
-    """Of each span whether it begins and ends with a word of its tokens, a space between them, in characters."""
-    tokens = row[_tokens(row)]
-    ends = set(accumulate((len(token) + 1 for token in tokens), initial=0))
+    """Of each span whether it is of whole words in characters, too, and of others than in tokens."""
+    words = _words(row)
+    begins, ends = {begin for begin, _ in words}, {end for _, end in words}
     for entity in row[entity_lists(row)[0]]:
         told = with_place(entity) if isinstance(entity, dict) else {}
         place: Any = [told.get("start"), told.get("end")] if told else entity
         if isinstance(place, list) and [type(part) for part in place[:2]] == [int, int]:
-            yield place[0] < place[1] and place[0] in ends and place[1] + 1 in ends
+            first, last = place[:2]
+            same = 0 <= first < last <= len(words) and (words[first][0], words[last - 1][1]) == (first, last)
+            yield not same and first < last and first in begins and last in ends
+
+
+def _words(row: dict[str, Any]) -> list[tuple[int, int]]:
+    """Where the tokens of a row stand in a text that it has under any name, or with a space between them."""
+    tokens = row[_tokens(row)]
+    texts = (value for value in row.values() if isinstance(value, str) and len(value) > len(tokens))
+    if places := next(filter(None, (located(tokens, text) for text in texts)), None):
+        return places
+    begins = accumulate((len(token) + 1 for token in tokens), initial=0)
+    return [(begin, begin + len(token)) for begin, token in zip(begins, tokens, strict=False)]
 
 
 def _text_of(entity: Any, tokens: Sequence[str], first: int, end: int) -> str | None:

@@ -174,6 +174,12 @@ def _mention(columns: list[str], source: Source) -> dict[str, Any]:
     return {"start": int(columns[1]), "end": int(columns[2]), "text": columns[3], "label": columns[4]}
 
 
+def _is_relation(columns: list[str]) -> bool:
+    """Whether a line tells a relation: its name and two identifiers, and in BioRED whether it is new."""
+    told = len(columns) in (3, 4) or columns[4:] in (["Novel"], ["No"])
+    return told and not columns[1].isdecimal()
+
+
 def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:
     """The row of a document; raises ValueError with the first line that is none of it."""
     texts: list[str] = []
@@ -193,7 +199,7 @@ def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:
             texts.append(section[3])
         elif len(columns) >= 5 and columns[1].isdecimal() and columns[2].isdecimal():
             entities.append(_mention(columns, source))
-        elif len(columns) in (3, 4) and not columns[1].isdecimal():
+        elif _is_relation(columns):
             source.note(RELATIONS, number)
         elif texts and len(columns) == 1 and not annotated:
             source.note(CONTINUED, number)
