@@ -7,7 +7,7 @@ in the number of workers, and those that wait cost nothing until their turn come
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,10 +52,14 @@ class Slot:
 class Queue:
     """Hands slots out to leases: the least busy one first, to leases in the order in which they came."""
 
-    def __init__(self, slots: Sequence[Slot], capacity: int) -> None:
-        """``slots`` is the pool's own list, which changes; a worker takes leases up to ``capacity`` at once."""
+    def __init__(
+        self, slots: Sequence[Slot], capacity: int, *, on_free: Callable[[Slot], None] = lambda _slot: None
+    ) -> None:
+        """``slots`` is the pool's own list, which changes; a worker takes leases up to ``capacity`` at once;
+        ``on_free`` hears of each slot that a lease leaves."""
         self._slots = slots
         self._capacity = capacity
+        self._on_free = on_free
         self._heap: list[tuple[int, int, int, Slot]] = []
         """(load, number, tie, slot) of ready slots; an entry that is no longer true is passed over."""
         self._pushed = 0
@@ -78,6 +82,7 @@ class Queue:
     def release(self, slot: Slot, size: int) -> None:
         """Take ``size`` off the load of a slot."""
         self._add(slot, -size)
+        self._on_free(slot)
         self.serve()
 
     def changed(self, slot: Slot) -> None:
