@@ -365,7 +365,9 @@ def test_a_worker_that_is_given_back_in_the_moment_in_which_it_is_up_is_ended(mo
     assert fleet.pool.restarts == 0
 
 
-def test_a_worker_that_is_given_back_is_ended_also_when_the_lease_that_it_was_given_to_is_cancelled(monkeypatch) -> None:
+def test_a_worker_that_is_given_back_is_ended_also_when_the_lease_that_it_was_given_to_is_cancelled(
+    monkeypatch,
+) -> None:
     fleet = Fleet(monkeypatch, size=2, capacity=1)
 
     async def scenario() -> None:
