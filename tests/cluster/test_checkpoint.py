@@ -574,9 +574,7 @@ def test_without_the_checkpoint_of_the_warm_start_a_run_with_a_reference_does_no
     _save(checkpoints, "grpo", 0, 30)
     _save(checkpoints, "grpo", 5, 35)
     shutil.rmtree(tmp_path / "000030-grpo-000000")
-    with pytest.raises(
-        CheckpointCorrupt, match=r"KL .*-grpo-000000, which is no longer in .*: restore it"
-    ):
+    with pytest.raises(CheckpointCorrupt, match=r"KL .*-grpo-000000, which is no longer in .*: restore it"):
         _restore(checkpoints, freeze_reference=True)
     assert _restore(checkpoints)[1].weight == 35
 
