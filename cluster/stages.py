@@ -1,5 +1,6 @@
 """The stages of one run on running services: warm start -> GRPO -> evaluation -> export, resumable at every step."""
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,8 @@ class Stages:
                 lost = causes(group)[0]
             self._loaded = False
             self.stopping.end_if_asked()  # a run that stops does not rebuild its learner
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError  # that a task group kept to itself while it ended with its own error
             rebuilds.spend(lost, self._progress)
             self.console.say(f"{lost}: rebuilding all ranks from the last checkpoint")
             await self.policy.start()

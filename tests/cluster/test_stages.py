@@ -152,3 +152,33 @@ def test_a_run_that_is_stopped_with_a_merged_policy_keeps_the_trained_one(tmp_pa
         asyncio.run(stages.run_all(1.0))
     assert policy.did[-1] == "publish"  # of the merged policy; nothing was saved after that
     assert stages.checkpoints.progress.stage == "done"
+
+
+def test_a_run_that_is_cancelled_while_a_task_group_ends_with_its_learner_rebuilds_none(tmp_path) -> None:
+    """As when Ray dies: its learner is found lost first, and a task group that ends keeps a cancellation to itself."""
+    policy, ending = Policy({}), asyncio.Event()
+
+    async def takes_a_moment_to_end() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ending.set()
+            await asyncio.sleep(0.05)
+
+    async def lost(_samples, _step) -> dict[str, float]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(takes_a_moment_to_end())
+            await asyncio.sleep(0.01)
+            raise LearnerLost("learner rank 0, phase grpo_step: the worker died")
+
+    policy.sft_step = lost
+
+    async def scenario() -> None:
+        running = asyncio.create_task(make_stages(tmp_path, policy).run_all(1.0))
+        await ending.wait()
+        running.cancel()
+        await running
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(scenario())
+    assert policy.starts == 0
