@@ -222,7 +222,7 @@ class Pool:
         async with slot.lock:
             if slot.failure is not None and slot.failure[0] >= waited_for:
                 # The worker all these leases waited for was lost in the meantime: one deadline is enough for all.
-                raise slot.failure[1]
+                raise WorkerLost(slot.failure[1])
             generation = slot.generation
             try:
                 if slot.handle is None:
@@ -235,7 +235,7 @@ class Pool:
                     slot.state = None
                     raise WorkerLost(f"{slot.name} was lost while it was brought up to date")
             except WorkerLost as lost:
-                slot.failure = (generation, lost)
+                slot.failure = (generation, str(lost))
                 self._discard(slot, generation)
                 raise
             if not slot.ready:

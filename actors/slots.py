@@ -44,8 +44,9 @@ class Slot:
     starting: asyncio.Future[Handle] | None = None
     filling: bool = False
     """Whether a task of the pool brings it up in the background."""
-    failure: tuple[int, Exception] | None = None
-    """The last generation that was lost while it was made ready, and how."""
+    failure: tuple[int, str] | None = None
+    """The last generation that was lost while it was made ready, and how: an error would keep the policy of its frames
+    alive."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

@@ -80,6 +80,7 @@ class Stages:
                 raise asyncio.CancelledError  # that a task group kept to itself while it ended with its own error
             rebuilds.spend(lost, self._progress)
             self.console.say(f"{lost}: rebuilding all ranks from the last checkpoint")
+            del lost  # its frames hold a step and a policy
             await self.policy.start()
 
     async def _save_on_stop(self) -> str:

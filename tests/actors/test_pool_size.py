@@ -1,7 +1,9 @@
 """A pool that grows and shrinks while leases are out: no lease is lost or answered twice."""
 
 import asyncio
+import gc
 import random
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -394,3 +396,23 @@ def test_a_worker_that_is_given_back_is_ended_also_when_the_lease_that_it_was_gi
 
     asyncio.run(asyncio.wait_for(scenario(), 10))
     assert (fleet.killed, fleet.on_release) == (["fake-1.0"], ["fake-1"])
+
+
+class Weights:
+    """Stands for references to a policy, which Ray keeps as long as there is one."""
+
+
+def test_the_failure_of_a_worker_keeps_nothing_alive_of_what_was_loaded(monkeypatch) -> None:
+    newest = [Weights()]
+
+    async def prepare(slot: Slot) -> None:
+        weights = newest[0]
+        if slot.handle == "fake-0.0":
+            raise WorkerLost(f"{slot.name} does not sample from {type(weights).__name__}")
+
+    fleet = Fleet(monkeypatch, size=1, prepare=prepare)
+    asyncio.run(asyncio.wait_for(fleet.work(0), 10))
+    assert fleet.by == {0: "fake-0.1"}
+    kept = weakref.ref(newest.pop())
+    gc.collect()
+    assert kept() is None

@@ -1,7 +1,9 @@
 """The stages of a run with stand-ins for its services: what happens when the learner is lost."""
 
 import asyncio
+import gc
 import itertools
+import weakref
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -182,3 +184,25 @@ def test_a_run_that_is_cancelled_while_a_task_group_ends_with_its_learner_rebuil
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(scenario())
     assert policy.starts == 0
+
+
+class Batch:
+    """Stands for what a step holds."""
+
+
+def test_a_learner_that_was_lost_keeps_nothing_alive_of_the_step(tmp_path) -> None:
+    policy, kept = Policy({}), []
+    train = policy.sft_step
+
+    async def lost_once(samples, step: int) -> dict[str, float]:
+        if not policy.starts:
+            batch = Batch()
+            kept.append(weakref.ref(batch))
+            raise LearnerLost(f"learner rank 0, phase sft_step: {batch} was lost")
+        gc.collect()
+        assert kept[0]() is None
+        return await train(samples, step)
+
+    policy.sft_step = lost_once
+    asyncio.run(make_stages(tmp_path, policy).run_all(1.0))
+    assert policy.trained == [0, 1, 2, 3]
