@@ -37,6 +37,8 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
             call.cancel()
             if isinstance(reference, ray.ObjectRef):
                 ray.cancel(reference)
+        elif not call.cancelled():
+            call.exception()  # of an answer that is not waited for: nobody else asks
 
 
 def _death(error: Exception) -> str:

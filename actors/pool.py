@@ -13,7 +13,7 @@ from typing import Any
 
 from actors.deadline import answer
 from actors.retries import RetryBudget
-from actors.slots import Handle, Queue, Slot, end
+from actors.slots import Handle, Queue, Slot, end, started
 from rnr.runs.spans import span
 
 Spawn = Callable[[str], Awaitable[Handle]]
@@ -247,9 +247,8 @@ class Pool:
         """A new worker; WorkerLost if the slot is given back before it is up."""
         if slot.leaving:
             raise WorkerLost(f"{slot.name} was given back before it was up")
-        starting = slot.starting = asyncio.ensure_future(self._spawn(f"{slot.name}.{slot.generation}"))
         try:
-            worker = await starting
+            worker = await started(slot, self._spawn(f"{slot.name}.{slot.generation}"))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if slot.leaving and task is not None and not task.cancelling():
@@ -261,8 +260,6 @@ class Pool:
             # A worker that came up before is not broken: its host may have no room in shared memory.
             reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
             raise WorkerLost(f"{slot.name}.{slot.generation}, phase start: {reason}") from error
-        finally:
-            slot.starting = None
         if slot.leaving:  # too late to be cancelled
             end(worker)
             raise WorkerLost(f"{slot.name} was given back before it was up")

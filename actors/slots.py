@@ -7,7 +7,7 @@ in the number of workers, and those that wait cost nothing until their turn come
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,21 @@ class Slot:
     """The last generation that was lost while it was made ready, and how: an error would keep the policy of its frames
     alive."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+async def started(slot: Slot, spawning: Awaitable[Handle]) -> Handle:
+    """The worker of a slot, once it has started. Where nobody waits for it any more it is ended, also in the moment in
+    which it is up, and the next one has another name."""
+    slot.starting = starting = asyncio.ensure_future(spawning)
+    try:
+        return await starting
+    except asyncio.CancelledError:
+        slot.generation += 1
+        if not starting.cancelled() and not starting.exception():
+            end(starting.result())
+        raise
+    finally:
+        slot.starting = None
 
 
 class Queue:

@@ -416,3 +416,23 @@ def test_the_failure_of_a_worker_keeps_nothing_alive_of_what_was_loaded(monkeypa
     kept = weakref.ref(newest.pop())
     gc.collect()
     assert kept() is None
+
+
+def test_a_worker_that_is_up_in_the_moment_in_which_its_lease_is_cancelled_is_ended(monkeypatch) -> None:
+    leases: list[asyncio.Task[Any]] = []
+
+    async def spawn(name: str) -> str:
+        if name == "fake-0.0":
+            asyncio.get_running_loop().call_soon(leases[0].cancel)  # before the lease hears that it is up
+        return name
+
+    fleet = Fleet(monkeypatch, size=1, spawn=spawn)
+
+    async def scenario() -> None:
+        leases.append(asyncio.create_task(fleet.work(0)))
+        await asyncio.wait(leases)
+        await fleet.work(1)
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+    assert fleet.killed == ["fake-0.0"]
+    assert fleet.by == {1: "fake-0.1"}  # a name that Ray may not have given up yet is not asked for again
