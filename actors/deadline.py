@@ -11,11 +11,11 @@ from rnr.faults import WorkerUnusable
 KILLED_FOR_MEMORY = "the worker was killed by Ray's memory monitor, because its host ran out of memory"
 
 
-async def answer(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError]) -> Any:
+async def answer(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError], cancel: bool = True) -> Any:
     """What a remote call returns; raises ``lost(place: why)`` when its worker dies, gives up, or lets ``seconds`` pass.
 
     Any other exception, including a TimeoutError raised by the worker, is a bug in data or code and is raised as it
-    is. A call that is no longer waited for is cancelled on its worker.
+    is. A call that is no longer waited for is cancelled on its worker, unless ``cancel`` is false.
     """
     call = asyncio.ensure_future(_result(reference))
     try:
@@ -35,7 +35,7 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
     finally:
         if not call.done():
             call.cancel()
-            if isinstance(reference, ray.ObjectRef):
+            if cancel and isinstance(reference, ray.ObjectRef):
                 ray.cancel(reference)
         elif not call.cancelled():
             call.exception()  # of an answer that is not waited for: nobody else asks
