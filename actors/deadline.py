@@ -4,9 +4,19 @@ import asyncio
 from typing import Any
 
 import ray
-from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    WorkerCrashedError,
+)
 
 from rnr.faults import WorkerUnusable
+
+DEATHS = (RayActorError, NodeDiedError, OutOfMemoryError, WorkerCrashedError, LocalRayletDiedError)
+"""What Ray raises where the process or the host of an actor or of a task is gone."""
 
 KILLED_FOR_MEMORY = "the worker was killed by Ray's memory monitor, because its host ran out of memory"
 
@@ -25,7 +35,7 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
         return call.result()
     except WorkerUnusable as error:
         raise lost(f"{place}: {str(error).strip().splitlines()[-1]}") from None
-    except (RayActorError, NodeDiedError, OutOfMemoryError) as error:
+    except DEATHS as error:
         raise lost(f"{place}: {_death(error)}") from None
     except ObjectLostError as error:
         # An argument of the call may be lost instead: that is not the worker's loss, and the caller knows.

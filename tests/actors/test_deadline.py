@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from ray.exceptions import ActorDiedError, OutOfMemoryError
+from ray.exceptions import ActorDiedError, LocalRayletDiedError, OutOfMemoryError, WorkerCrashedError
 
 from actors.deadline import KILLED_FOR_MEMORY, answer
 
@@ -20,8 +20,10 @@ LOW = "2 worker(s) were killed due to the node running low on memory. 22.2 of 23
         (OutOfMemoryError(LOW), KILLED_FOR_MEMORY),
         (type("Told", (ActorDiedError,), {"__str__": lambda _: f"The actor died.\n{LOW}"})(), KILLED_FOR_MEMORY),
         (ActorDiedError(), "the worker died (The actor died unexpectedly before finishing this task.)"),
+        (WorkerCrashedError(), f"the worker died ({str(WorkerCrashedError()).splitlines()[0]})"),
+        (LocalRayletDiedError(), f"the worker died ({str(LocalRayletDiedError()).splitlines()[0]})"),
     ],
-    ids=["in the call", "before it", "otherwise"],
+    ids=["in the call", "before it", "otherwise", "of a task", "with its host"],
 )
 def test_a_worker_that_was_killed_for_memory_is_told_from_one_that_died_otherwise(error, said) -> None:
     async def call() -> None:
