@@ -167,11 +167,11 @@ def test_a_run_that_is_cancelled_while_a_task_group_ends_with_its_learner_rebuil
             ending.set()
             await asyncio.sleep(0.05)
 
-    async def lost(_samples, _step) -> dict[str, float]:
+    async def lost(samples, step: int) -> dict[str, float]:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(takes_a_moment_to_end())
             await asyncio.sleep(0.01)
-            raise LearnerLost("learner rank 0, phase grpo_step: the worker died")
+            raise LearnerLost(f"learner rank 0, phase grpo_step: the worker died in step {step}")
 
     policy.sft_step = lost
 
