@@ -4,18 +4,28 @@ import asyncio
 from typing import Any
 
 import ray
-from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    WorkerCrashedError,
+)
 
 from rnr.faults import WorkerUnusable
+
+DEATHS = (RayActorError, NodeDiedError, OutOfMemoryError, WorkerCrashedError, LocalRayletDiedError)
+"""What Ray raises where the process or the host of an actor or of a task is gone."""
 
 KILLED_FOR_MEMORY = "the worker was killed by Ray's memory monitor, because its host ran out of memory"
 
 
-async def answer(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError]) -> Any:
+async def answer(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError], cancel: bool = True) -> Any:
     """What a remote call returns; raises ``lost(place: why)`` when its worker dies, gives up, or lets ``seconds`` pass.
 
     Any other exception, including a TimeoutError raised by the worker, is a bug in data or code and is raised as it
-    is. A call that is no longer waited for is cancelled on its worker.
+    is. A call that is no longer waited for is cancelled on its worker, unless ``cancel`` is false.
     """
     call = asyncio.ensure_future(_result(reference))
     try:
@@ -25,7 +35,7 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
         return call.result()
     except WorkerUnusable as error:
         raise lost(f"{place}: {str(error).strip().splitlines()[-1]}") from None
-    except (RayActorError, NodeDiedError, OutOfMemoryError) as error:
+    except DEATHS as error:
         raise lost(f"{place}: {_death(error)}") from None
     except ObjectLostError as error:
         # An argument of the call may be lost instead: that is not the worker's loss, and the caller knows.
@@ -35,8 +45,10 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
     finally:
         if not call.done():
             call.cancel()
-            if isinstance(reference, ray.ObjectRef):
+            if cancel and isinstance(reference, ray.ObjectRef):
                 ray.cancel(reference)
+        elif not call.cancelled():
+            call.exception()  # of an answer that is not waited for: nobody else asks
 
 
 def _death(error: Exception) -> str:

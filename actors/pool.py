@@ -13,7 +13,7 @@ from typing import Any
 
 from actors.deadline import answer
 from actors.retries import RetryBudget
-from actors.slots import Handle, Queue, Slot, end
+from actors.slots import Handle, Queue, Slot, end, started
 from rnr.runs.spans import span
 
 Spawn = Callable[[str], Awaitable[Handle]]
@@ -55,11 +55,11 @@ class Pool:
         the kinds ``passed_on`` are not a loss of the worker whose start raises them: the waiting lease raises them."""
         self._kind = kind
         self._spawn = spawn
-        self.slots = [self._slot(number) for number in range(size)]
+        self.slots = [Slot(name=f"{kind}-{number}", number=number) for number in range(size)]
         self._attempts = attempts
         self._prepare = prepare
         self._on_release = on_release
-        self._queue = Queue(self.slots, capacity)
+        self._queue = Queue(self.slots, capacity, on_free=self._end_if_done)
         self.leaving: list[Slot] = []
         """Given back, and still answering leases."""
         self._first_generation: dict[int, int] = {}
@@ -75,9 +75,6 @@ class Pool:
         self.reissued = 0
         self.consecutive_failures = 0
         """Leases that failed for good since one was last answered."""
-
-    def _slot(self, number: int) -> Slot:
-        return Slot(name=f"{self._kind}-{number}", number=number)
 
     async def lease(self, phase: str, call: Callable[[Handle], Any], *, seconds: float, size: int = 1) -> Any:
         """The result of one call on whichever worker is least busy, handed out again when that worker is lost.
@@ -108,7 +105,6 @@ class Pool:
                 pause = starts.delay if generation is None and starts.failures > 1 else 0.0
             finally:
                 self._queue.release(slot, size)
-                self._end_if_done(slot)
             await asyncio.sleep(pause)
 
     async def start_all(self) -> None:
@@ -161,9 +157,9 @@ class Pool:
         while len(self.slots) < size:
             taken = {slot.number for slot in (*self.slots, *self.leaving)}
             number = next(number for number in range(len(taken) + 1) if number not in taken)
-            slot = self._slot(number)
             # A number that comes again names another worker.
-            slot.generation = self._first_generation.get(number, 0)
+            first = self._first_generation.get(number, 0)
+            slot = Slot(name=f"{self._kind}-{number}", number=number, generation=first)
             self.slots.append(slot)
             self._fill(slot)
         self._queue.serve()
@@ -226,16 +222,20 @@ class Pool:
         async with slot.lock:
             if slot.failure is not None and slot.failure[0] >= waited_for:
                 # The worker all these leases waited for was lost in the meantime: one deadline is enough for all.
-                raise slot.failure[1]
+                raise WorkerLost(slot.failure[1])
             generation = slot.generation
             try:
                 if slot.handle is None:
                     with span(slot.name, "start"):
                         slot.handle = await self._spawned(slot)
+                worker = slot.handle
                 if self._prepare is not None:
                     await self._prepare(slot)
+                if slot.handle is not worker:  # all calls were answered, but a lease on it was lost, or it left
+                    slot.state = None
+                    raise WorkerLost(f"{slot.name} was lost while it was brought up to date")
             except WorkerLost as lost:
-                slot.failure = (generation, lost)
+                slot.failure = (generation, str(lost))
                 self._discard(slot, generation)
                 raise
             if not slot.ready:
@@ -247,9 +247,8 @@ class Pool:
         """A new worker; WorkerLost if the slot is given back before it is up."""
         if slot.leaving:
             raise WorkerLost(f"{slot.name} was given back before it was up")
-        starting = slot.starting = asyncio.ensure_future(self._spawn(f"{slot.name}.{slot.generation}"))
         try:
-            return await starting
+            worker = await started(slot, self._spawn(f"{slot.name}.{slot.generation}"))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if slot.leaving and task is not None and not task.cancelling():
@@ -261,8 +260,10 @@ class Pool:
             # A worker that came up before is not broken: its host may have no room in shared memory.
             reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
             raise WorkerLost(f"{slot.name}.{slot.generation}, phase start: {reason}") from error
-        finally:
-            slot.starting = None
+        if slot.leaving:  # too late to be cancelled
+            end(worker)
+            raise WorkerLost(f"{slot.name} was given back before it was up")
+        return worker
 
     def _discard(self, slot: Slot, generation: int) -> None:
         """End a lost worker and fill its slot again, unless another lease on it was here first."""

@@ -7,7 +7,7 @@ in the number of workers, and those that wait cost nothing until their turn come
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,18 +44,38 @@ class Slot:
     starting: asyncio.Future[Handle] | None = None
     filling: bool = False
     """Whether a task of the pool brings it up in the background."""
-    failure: tuple[int, Exception] | None = None
-    """The last generation that was lost while it was made ready, and how."""
+    failure: tuple[int, str] | None = None
+    """The last generation that was lost while it was made ready, and how: an error would keep the policy of its frames
+    alive."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+async def started(slot: Slot, spawning: Awaitable[Handle]) -> Handle:
+    """The worker of a slot, once it has started. Where nobody waits for it any more it is ended, also in the moment in
+    which it is up, and the next one has another name."""
+    slot.starting = starting = asyncio.ensure_future(spawning)
+    try:
+        return await starting
+    except asyncio.CancelledError:
+        slot.generation += 1
+        if not starting.cancelled() and not starting.exception():
+            end(starting.result())
+        raise
+    finally:
+        slot.starting = None
 
 
 class Queue:
     """Hands slots out to leases: the least busy one first, to leases in the order in which they came."""
 
-    def __init__(self, slots: Sequence[Slot], capacity: int) -> None:
-        """``slots`` is the pool's own list, which changes; a worker takes leases up to ``capacity`` at once."""
+    def __init__(
+        self, slots: Sequence[Slot], capacity: int, *, on_free: Callable[[Slot], None] = lambda _slot: None
+    ) -> None:
+        """``slots`` is the pool's own list, which changes; a worker takes leases up to ``capacity`` at once;
+        ``on_free`` hears of each slot that a lease leaves."""
         self._slots = slots
         self._capacity = capacity
+        self._on_free = on_free
         self._heap: list[tuple[int, int, int, Slot]] = []
         """(load, number, tie, slot) of ready slots; an entry that is no longer true is passed over."""
         self._pushed = 0
@@ -78,6 +98,7 @@ class Queue:
     def release(self, slot: Slot, size: int) -> None:
         """Take ``size`` off the load of a slot."""
         self._add(slot, -size)
+        self._on_free(slot)
         self.serve()
 
     def changed(self, slot: Slot) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import logging
 import math
 import os
@@ -156,7 +157,8 @@ class Checkpoints:
         """Bring the learner to the newest checkpoint that is as it was written, and return its progress; a new run's,
         if there is none.
 
-        A corrupt one is renamed to ``NAME.corrupt``, which is logged. Raises CheckpointCorrupt if no other is left.
+        A corrupt one is renamed to ``NAME.corrupt``, which is logged. Raises CheckpointCorrupt if no other is left, or
+        none with the reference.
         One of another number of ranks or ZeRO stage is resharded, which is logged, too.
         """
         self._clear()
@@ -164,8 +166,13 @@ class Checkpoints:
         if newest is None:
             return Progress()
         progress = progress_of(newest)
-        start = self.after_warm_start()
-        if freeze_reference and progress.stage == "grpo" and start:
+        if freeze_reference and progress.stage == "grpo":
+            start = self.after_warm_start()
+            if start is None:
+                raise CheckpointCorrupt(
+                    f"the reference of the KL is the checkpoint *{AFTER_WARM_START}, which is no longer in "
+                    f"{self._folder}: restore it from a copy"
+                )
             if start != newest:
                 await asyncio.to_thread(verify, start)
             await learner.load(str(start), progress.version)
@@ -210,11 +217,16 @@ class Checkpoints:
             except CheckpointCorrupt as corrupt:
                 if folder == found[0]:
                     raise CheckpointCorrupt(f"no checkpoint is left to resume from: {corrupt}") from None
-                folder.rename(folder.with_name(f"{folder.name}.corrupt"))
-                logger.warning(
-                    f"run: {corrupt}; renamed to {folder.name}.corrupt, falling back to the previous checkpoint"
-                )
+                aside = folder.rename(_name_of_corrupt(folder))
+                logger.warning(f"run: {corrupt}; renamed to {aside.name}, falling back to the previous checkpoint")
         return None
+
+
+def _name_of_corrupt(checkpoint: Path) -> Path:
+    """``NAME.corrupt``, or with a number where the same step was corrupt before."""
+    first = checkpoint.with_name(f"{checkpoint.name}.corrupt")
+    numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([first], numbered) if not path.exists())
 
 
 def state_files(manifest: CheckpointManifest) -> Known:

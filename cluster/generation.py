@@ -155,13 +155,15 @@ class GenerationService:
         newest, before = self._newest, slot.state
         if newest is None or (before is not None and before.published is newest and not before.asleep):
             return
+        worker: Any = slot.handle  # this one, whoever takes its place meanwhile
         if self._make_room is not None:
             await self._make_room()
-        worker: Any = slot.handle
         loading = worker.load.remote(newest.transport, newest.version, *newest.parcels)
         try:
             digest, seconds = await self.pool.wait(slot, f"load {newest}", loading, seconds=self._deadlines.load)
         except (PolicyGone, ObjectLostError) as gone:
+            if self._newest is not newest:  # the learner was rebuilt in the meantime, and has published again
+                return await self.catch_up(slot)
             raise LearnerLost(f"{slot.name} cannot load {newest}: {gone}") from None
         probing = worker.score.remote(self._probe)
         scores = tuple(await self.pool.wait(slot, f"probe {newest}", probing, seconds=self._deadlines.score))

@@ -224,7 +224,8 @@ class LearnerRanks:
         place = f"learner rank {rank}, phase {phase}"
         try:
             with span(f"learner-{rank}", phase):
-                return await answer(call, place=place, seconds=seconds, lost=RankDied)
+                # All ranks take every call: one that has begun would wait for another whose call was cancelled.
+                return await answer(call, place=place, seconds=seconds, lost=RankDied, cancel=False)
         except RuntimeError as error:
             if len(self._handles) > 1 and not isinstance(error, LearnerLost) and _CUT_OFF.search(str(error)):
                 line = str(error).strip().splitlines()[-1]

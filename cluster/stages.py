@@ -1,5 +1,6 @@
 """The stages of one run on running services: warm start -> GRPO -> evaluation -> export, resumable at every step."""
 
+import asyncio
 import logging
 import math
 import time
@@ -78,8 +79,11 @@ class Stages:
                 lost = causes(group)[0]
             self._loaded = False
             self.stopping.end_if_asked()  # a run that stops does not rebuild its learner
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError  # that a task group kept to itself while it ended with its own error
             rebuilds.spend(lost, self._progress)
             logger.warning(f"{lost}: rebuilding all ranks from the last checkpoint")
+            del lost  # its frames hold a step and a policy
             await self.policy.start()
 
     async def _save_on_stop(self) -> str:

@@ -1,7 +1,9 @@
 """A pool that grows and shrinks while leases are out: no lease is lost or answered twice."""
 
 import asyncio
+import gc
 import random
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -324,3 +326,113 @@ def test_a_lease_that_is_cancelled_in_the_queue_leaves_its_place() -> None:
 
     asyncio.run(scenario())
     assert slot.load == 1
+
+
+def test_a_worker_that_is_found_lost_as_the_last_call_that_brings_it_up_to_date_is_answered_leaves_nothing_behind(
+    monkeypatch,
+) -> None:
+    """Both in one turn of the event loop: a lease lets its deadline pass, and the probe of a new policy is answered."""
+    loaded: list[Any] = []
+
+    async def prepare(slot: Slot) -> None:
+        if slot.state is None:
+            loaded.append(slot.handle)
+            if len(loaded) == 1:
+                asyncio.get_running_loop().call_soon(fleet.pool._discard, slot, slot.generation)
+                await asyncio.sleep(0)
+            slot.state = "the newest policy"
+
+    fleet = Fleet(monkeypatch, size=1, prepare=prepare)
+    asyncio.run(asyncio.wait_for(fleet.work(0), 10))
+    assert fleet.by == {0: "fake-0.1"}
+    assert loaded == ["fake-0.0", "fake-0.1"]  # the replacement does not pass for one that has the policy
+    assert fleet.killed == ["fake-0.0"]
+
+
+def test_a_worker_that_is_given_back_in_the_moment_in_which_it_is_up_is_ended(monkeypatch) -> None:
+    async def spawn(name: str) -> str:
+        if name == "fake-1.0":
+            asyncio.get_running_loop().call_soon(fleet.pool.resize, 1)  # before its slot hears that it is up
+        return name
+
+    fleet = Fleet(monkeypatch, size=1, spawn=spawn)
+
+    async def scenario() -> None:
+        await fleet.pool.start_all()
+        fleet.pool.resize(2)
+        await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert (fleet.killed, fleet.on_release, fleet.pool.leaving) == (["fake-1.0"], ["fake-1"], [])
+    assert fleet.pool.restarts == 0
+
+
+def test_a_worker_that_is_given_back_is_ended_also_when_the_lease_that_it_was_given_to_is_cancelled(
+    monkeypatch,
+) -> None:
+    fleet = Fleet(monkeypatch, size=2, capacity=1)
+
+    async def scenario() -> None:
+        gates = [asyncio.Event(), asyncio.Event()]
+        await fleet.pool.start_all()
+        busy = [asyncio.create_task(fleet.work(item, gates[item])) for item in range(2)]
+        await _until(lambda: fleet.busy.total() == 2)
+        waiting = asyncio.create_task(fleet.work("more"))
+        await asyncio.sleep(0)
+        release = fleet.pool._queue.release
+
+        def released(slot: Slot, size: int) -> None:
+            monkeypatch.setattr(fleet.pool._queue, "release", release)
+            release(slot, size)  # its place goes to the lease that waits
+            fleet.pool.resize(1)
+            waiting.cancel()
+
+        monkeypatch.setattr(fleet.pool._queue, "release", released)
+        gates[1].set()
+        await asyncio.wait([busy[1], waiting])
+        assert fleet.pool.leaving == []
+        gates[0].set()
+        await busy[0]
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+    assert (fleet.killed, fleet.on_release) == (["fake-1.0"], ["fake-1"])
+
+
+class Weights:
+    """Stands for references to a policy, which Ray keeps as long as there is one."""
+
+
+def test_the_failure_of_a_worker_keeps_nothing_alive_of_what_was_loaded(monkeypatch) -> None:
+    newest = [Weights()]
+
+    async def prepare(slot: Slot) -> None:
+        weights = newest[0]
+        if slot.handle == "fake-0.0":
+            raise WorkerLost(f"{slot.name} does not sample from {type(weights).__name__}")
+
+    fleet = Fleet(monkeypatch, size=1, prepare=prepare)
+    asyncio.run(asyncio.wait_for(fleet.work(0), 10))
+    assert fleet.by == {0: "fake-0.1"}
+    kept = weakref.ref(newest.pop())
+    gc.collect()
+    assert kept() is None
+
+
+def test_a_worker_that_is_up_in_the_moment_in_which_its_lease_is_cancelled_is_ended(monkeypatch) -> None:
+    leases: list[asyncio.Task[Any]] = []
+
+    async def spawn(name: str) -> str:
+        if name == "fake-0.0":
+            asyncio.get_running_loop().call_soon(leases[0].cancel)  # before the lease hears that it is up
+        return name
+
+    fleet = Fleet(monkeypatch, size=1, spawn=spawn)
+
+    async def scenario() -> None:
+        leases.append(asyncio.create_task(fleet.work(0)))
+        await asyncio.wait(leases)
+        await fleet.work(1)
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+    assert fleet.killed == ["fake-0.0"]
+    assert fleet.by == {1: "fake-0.1"}  # a name that Ray may not have given up yet is not asked for again

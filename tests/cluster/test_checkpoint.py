@@ -568,3 +568,24 @@ def test_merging_takes_the_checkpoint_of_the_warm_start_and_says_what_to_do_with
     shutil.rmtree(tmp_path / "000001-grpo-000000")
     with pytest.raises(CheckpointCorrupt, match=r"no longer in .*: resume with --merging\.warm_start=1"):
         asyncio.run(checkpoints.merge(learner, MergingConfig(grpo=1.5)))
+
+
+def test_without_the_checkpoint_of_the_warm_start_a_run_with_a_reference_does_not_go_on_without_it(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
+    _save(checkpoints, "grpo", 0, 30)
+    _save(checkpoints, "grpo", 5, 35)
+    shutil.rmtree(tmp_path / "000030-grpo-000000")
+    with pytest.raises(CheckpointCorrupt, match=r"KL .*-grpo-000000, which is no longer in .*: restore it"):
+        _restore(checkpoints, freeze_reference=True)
+    assert _restore(checkpoints)[1].weight == 35
+
+
+def test_a_checkpoint_that_is_corrupt_for_the_second_time_is_put_aside_too(tmp_path, capsys) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
+    _save(checkpoints, "grpo", 1, 11)
+    for _ in range(2):
+        _save(checkpoints, "grpo", 2, 12)
+        _flip_a_bit(tmp_path / "000012-grpo-000002" / "state")
+        assert _restore(checkpoints)[1].weight == 11
+    assert "renamed to 000012-grpo-000002.corrupt-2," in capsys.readouterr().out
+    assert _names(checkpoints) == ["000011-grpo-000001"]

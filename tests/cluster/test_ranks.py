@@ -223,3 +223,26 @@ def test_a_bug_in_a_rank_that_sends_nothing_is_not_passed_over() -> None:
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
         asyncio.run(_senders(_sent("parcel", manifest()), _sent(_failed(ZeroDivisionError("a bug")))).send(None))
+
+
+def test_a_call_of_all_ranks_that_is_given_up_is_cancelled_on_none_of_them(monkeypatch) -> None:
+    """One that has begun would wait in a collective for another, from whose queue the call was taken."""
+    cancelled: list[Any] = []
+
+    class Reference:
+        def __await__(self):
+            return asyncio.sleep(60).__await__()
+
+    monkeypatch.setattr("actors.deadline.ray", SimpleNamespace(ObjectRef=Reference, cancel=cancelled.append))
+    handles = [SimpleNamespace(reset_optimizer=SimpleNamespace(remote=Reference)) for _ in range(2)]
+    ranks = LearnerRanks(handles, deadlines=DeadlineConfig(), max_tokens_per_microbatch=64)
+
+    async def scenario() -> None:
+        asked = asyncio.create_task(ranks.reset_optimizer())
+        await asyncio.sleep(0.01)
+        asked.cancel()
+        await asyncio.wait([asked])
+        await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert cancelled == []

@@ -345,6 +345,27 @@ def test_a_worker_that_is_lost_as_it_falls_asleep_is_replaced_when_the_learner_i
     assert run.generation.pool.restarts == 1
 
 
+def test_a_worker_that_is_found_lost_while_the_learner_makes_room_for_it_is_replaced(monkeypatch) -> None:
+    run = Run(monkeypatch, restart=60)
+
+    async def scenario() -> Group:
+        await run.start()
+        await run.step()
+        await run.policy.publish()
+        make_room = run.generation._make_room
+
+        async def lost_meanwhile() -> None:
+            run.generation._make_room = make_room
+            run.generation.pool._discard(run.generation.pool.slots[0], 0)
+
+        run.generation._make_room = lost_meanwhile
+        await run.hand_on()
+        return await run.generation.generate(_prompt())
+
+    assert asyncio.run(scenario()).rollouts[0].text == "weights 2"
+    assert run.generation.pool.restarts == 1
+
+
 def test_a_worker_that_is_killed_in_its_sleep_is_replaced_by_one_that_is_awake(monkeypatch) -> None:
     run = Run(monkeypatch)
 

@@ -1,7 +1,9 @@
 """The stages of a run with stand-ins for its services: what happens when the learner is lost."""
 
 import asyncio
+import gc
 import itertools
+import weakref
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -152,3 +154,55 @@ def test_a_run_that_is_stopped_with_a_merged_policy_keeps_the_trained_one(tmp_pa
         asyncio.run(stages.run_all(1.0))
     assert policy.did[-1] == "publish"  # of the merged policy; nothing was saved after that
     assert stages.checkpoints.progress.stage == "done"
+
+
+def test_a_run_that_is_cancelled_while_a_task_group_ends_with_its_learner_rebuilds_none(tmp_path) -> None:
+    """As when Ray dies: its learner is found lost first, and a task group that ends keeps a cancellation to itself."""
+    policy, ending = Policy({}), asyncio.Event()
+
+    async def takes_a_moment_to_end() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ending.set()
+            await asyncio.sleep(0.05)
+
+    async def lost(samples, step: int) -> dict[str, float]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(takes_a_moment_to_end())
+            await asyncio.sleep(0.01)
+            raise LearnerLost(f"learner rank 0, phase grpo_step: the worker died in step {step}")
+
+    policy.sft_step = lost
+
+    async def scenario() -> None:
+        running = asyncio.create_task(make_stages(tmp_path, policy).run_all(1.0))
+        await ending.wait()
+        running.cancel()
+        await running
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(scenario())
+    assert policy.starts == 0
+
+
+class Batch:
+    """Stands for what a step holds."""
+
+
+def test_a_learner_that_was_lost_keeps_nothing_alive_of_the_step(tmp_path) -> None:
+    policy, kept = Policy({}), []
+    train = policy.sft_step
+
+    async def lost_once(samples, step: int) -> dict[str, float]:
+        if not policy.starts:
+            batch = Batch()
+            kept.append(weakref.ref(batch))
+            raise LearnerLost(f"learner rank 0, phase sft_step: {batch} was lost")
+        gc.collect()
+        assert kept[0]() is None
+        return await train(samples, step)
+
+    policy.sft_step = lost_once
+    asyncio.run(make_stages(tmp_path, policy).run_all(1.0))
+    assert policy.trained == [0, 1, 2, 3]

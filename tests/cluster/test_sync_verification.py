@@ -1,11 +1,19 @@
 """When a published policy counts as live on a worker."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from cluster.generation import LoadedPolicy, WeightSyncError, verify_sync
+from actors.pool import Slot
+from cluster.generation import GenerationService, LoadedPolicy, WeightSyncError, verify_sync
 from cluster.policy import Published
+from cluster.ranks import LearnerLost
 from cluster.transport.object_store import ObjectStore
+from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig
 from rnr.digest import Manifest
+from rnr.faults import PolicyGone
 
 
 def _published(number: int, digest: str, scores: tuple[float, ...], version: int = 0) -> Published:
@@ -49,3 +57,48 @@ def test_a_worker_that_samples_from_something_else_is_caught_by_the_probe() -> N
         _verified(FIRST, None, "aa", (-1.2, -2.2))
     with pytest.raises(WeightSyncError, match="by nan on average"):
         _verified(FIRST, None, "aa", (float("nan"), -2.0))
+
+
+def _catch_up(published_meanwhile: Published | None) -> Any:
+    """What a worker has loaded that finds the policy of version 1 gone, while this one was published."""
+    loaded: list[int] = []
+
+    async def load(_transport: Any, version: int) -> tuple[str, float]:
+        loaded.append(version)
+        if version > 1:
+            return "bb", 0.1
+        if published_meanwhile:
+            await service.adopt(published_meanwhile)
+        raise PolicyGone("the learner's process is gone")
+
+    async def score(_probe: Any) -> list[float]:
+        return [-1.0, -2.0]
+
+    nothing: Any = None
+    service = GenerationService(
+        nothing,
+        size=0,
+        capacity=1,
+        sampling=SamplingConfig(),
+        sync=SyncConfig(),
+        deadlines=DeadlineConfig(),
+        probe=(1, 2, 3),
+        seed=0,
+    )
+
+    async def scenario() -> None:
+        await service.adopt(FIRST)
+        await service.catch_up(slot)
+
+    slot = Slot(name="rollout-0")
+    slot.handle = SimpleNamespace(load=SimpleNamespace(remote=load), score=SimpleNamespace(remote=score))
+    asyncio.run(scenario())
+    return loaded, slot.state
+
+
+def test_a_policy_that_went_with_its_learner_is_no_loss_of_the_one_that_has_published_since() -> None:
+    loaded, state = _catch_up(SECOND)
+    assert loaded == [1, 2]
+    assert state.published is SECOND
+    with pytest.raises(LearnerLost, match="rollout-0 cannot load version 1: the learner's process is gone"):
+        _catch_up(None)
