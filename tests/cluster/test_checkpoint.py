@@ -580,12 +580,12 @@ def test_without_the_checkpoint_of_the_warm_start_a_run_with_a_reference_does_no
     assert _restore(checkpoints)[1].weight == 35
 
 
-def test_a_checkpoint_that_is_corrupt_for_the_second_time_is_put_aside_too(tmp_path, capsys) -> None:
+def test_a_checkpoint_that_is_corrupt_for_the_second_time_is_put_aside_too(tmp_path, caplog) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
     _save(checkpoints, "grpo", 1, 11)
     for _ in range(2):
         _save(checkpoints, "grpo", 2, 12)
         _flip_a_bit(tmp_path / "000012-grpo-000002" / "state")
         assert _restore(checkpoints)[1].weight == 11
-    assert "renamed to 000012-grpo-000002.corrupt-2," in capsys.readouterr().out
+    assert "renamed to 000012-grpo-000002.corrupt-2," in caplog.text
     assert _names(checkpoints) == ["000011-grpo-000001"]
