@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from learner.architecture import UnsupportedModel
 from learner.files import SHOWN, attention_of, differing, names_in_files, shapes_of, stored_shapes
+from learner.preflight import refuse_layers
 from rnr.messages import counted, few
 from rnr.model_folder import stored_tensors, weight_files
 
@@ -28,7 +29,7 @@ _ROWS = 8192
 
 def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_alpha: int = 1) -> None:
     """Raise UnsupportedModel, naming what does not fit, for a transformers config whose folder holds the weights of
-    another model, and for an adapter that its layers cannot have."""
+    another model, for an adapter that its layers cannot have, and for layers that the learner cannot compute."""
     folder = Path(folder)
     _refuse_class(config)
     tensors = stored_tensors(folder)
@@ -51,7 +52,8 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
     if lora_rank:
         from learner.adapter import with_adapter
 
-        with_adapter(model, rank=lora_rank, alpha=lora_alpha)
+        model = with_adapter(model, rank=lora_rank, alpha=lora_alpha)
+    refuse_layers(model)
 
 
 def _refuse_class(config: Any) -> None:

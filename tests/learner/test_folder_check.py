@@ -169,6 +169,20 @@ def test_an_encoder_is_no_language_model(tiny) -> None:
         _refuse(tiny("bert"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("bloom", r"BloomForCausalLM keeps its attention implementation 'eager'"),
+        ("stablelm", r"StableLmAttention: its layers do not pass on the arguments of attention"),
+        ("gpt_oss", r"GptOssAttention has attention sinks"),
+        ("falcon_h1", r"FalconH1Model mixes tokens by a convolution"),
+    ],
+)
+def test_layers_that_the_learner_cannot_compute_are_refused_before_anything_is_loaded(tiny, kind, words) -> None:
+    with pytest.raises(UnsupportedModel, match=words):
+        _refuse(tiny(kind))
+
+
 def test_layers_that_an_adapter_cannot_have_are_refused_before_anything_is_loaded(tiny) -> None:
     folder = tiny("mixtral")
     _refuse(folder)
