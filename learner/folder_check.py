@@ -23,6 +23,9 @@ _NO_WEIGHT = re.compile(r"rotary_emb\.inv_freq$|(^|\.)position_ids$|(^|\.)mtp\."
 """What files may hold and no model has: legacy buffers, and layers that predict the tokens after the next one."""
 _MASK = re.compile(r"attn\.(masked_)?bias$|attention\.(masked_)?bias$")
 """The causal mask, or the number in its place, where it has not the one dimension of a bias."""
+_DTYPES = ("BF16", "F16", "F32", "F64")
+_QUANTISED = "hf_quant_config.json"
+"""By which vLLM reads weights as quantised, whatever ``config.json`` says."""
 _ROWS = 8192
 """Of two matrices at a time."""
 
@@ -32,6 +35,8 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
     another model, for an adapter that its layers cannot have, and for layers that the learner cannot compute."""
     folder = Path(folder)
     _refuse_class(config)
+    if (folder / _QUANTISED).is_file():
+        raise UnsupportedModel(f"quantised weights, which cannot be trained: {_QUANTISED}")
     tensors = stored_tensors(folder)
     shapes = stored_shapes(folder) if tensors is None else shapes_of(tensors)
     with _silence_transformers():
@@ -39,11 +44,12 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
     unused = sorted(name for name in unused if _is_weight(name, config, tensors or {}))
     others = f"the files hold {counted(len(unused), 'weight')} that the model does not have: {few(unused, SHOWN)}"
     try:
-        names_in_files(model, folder, shapes)
+        names = names_in_files(model, folder, shapes)
     except UnsupportedModel as error:
         raise UnsupportedModel(f"{error}; {others}" if unused else str(error)) from None
     if unused:
         raise UnsupportedModel(f"{type(model).__name__}: config.json does not match the weights: {others}")
+    _refuse_rounded(names, tensors or {})
     if encoders := sorted(
         {type(part).__name__ for part in model.modules() if getattr(part, "is_decoder", True) is False}
     ):
@@ -129,6 +135,18 @@ def _is_weight(name: str, config: Any, tensors: Mapping[str, Mapping[str, Any]])
     if told is None:
         return True
     return told["dtype"].startswith(("F", "BF")) and not (_MASK.search(name) and len(told["shape"]) != 1)
+
+
+def _refuse_rounded(names: Iterable[str], tensors: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise UnsupportedModel for weights stored as whole numbers or in 8 bits, which both engines would take as they
+    are."""
+    rounded = [name for name in sorted(names) if name in tensors and tensors[name]["dtype"] not in _DTYPES]
+    if rounded:
+        kinds = sorted({tensors[name]["dtype"] for name in rounded})
+        raise UnsupportedModel(
+            f"quantised weights, which cannot be trained: {counted(len(rounded), 'weight')} stored as "
+            f"{', '.join(kinds)} ({few(rounded, SHOWN)}): get the model in bf16"
+        )
 
 
 def _refuse_untied(model: Any, folder: Path) -> None:

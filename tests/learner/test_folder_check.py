@@ -129,6 +129,22 @@ def test_a_config_and_weights_that_do_not_fit_are_refused_by_name(tiny, settings
         _refuse(folder)
 
 
+@pytest.mark.parametrize(("dtype", "name"), [(torch.int8, "I8"), (torch.float8_e4m3fn, "F8_E4M3")])
+def test_weights_in_eight_bits_are_refused_where_no_config_says_so(tiny, dtype, name) -> None:
+    def change(weights) -> None:
+        weights[f"{LAYER}.q_proj.weight"] = weights[f"{LAYER}.q_proj.weight"].to(dtype)
+
+    with pytest.raises(UnsupportedModel, match=rf"quantised .* 1 weight stored as {name} \({LAYER}\.q_proj\.weight\)"):
+        _refuse(tiny(change=change))
+
+
+def test_weights_that_vllm_alone_would_read_as_quantised_are_refused(tiny) -> None:
+    folder = tiny()
+    (folder / "hf_quant_config.json").write_text("{}")
+    with pytest.raises(UnsupportedModel, match=r"quantised weights, which cannot be trained: hf_quant_config\.json"):
+        _refuse(folder)
+
+
 def test_what_no_model_reads_may_stand_in_the_files(tiny) -> None:
     def change(weights) -> None:
         weights[HEAD] = weights[EMBED].clone()
