@@ -218,7 +218,9 @@ def test_an_adapter_beside_a_whole_model_is_refused_with_both_ways_out(model) ->
 
 def test_a_folder_without_weights_is_refused_with_what_it_holds_in_their_place(model) -> None:
     (model / "model.safetensors").rename(model / "model-Q4_K_M.gguf")
-    with pytest.raises(ValueError, match=r"no model\*\.safetensors weights, and GGUF is not read: get the model in safe"):
+    with pytest.raises(
+        ValueError, match=r"no model\*\.safetensors weights, and GGUF is not read: get the model in safe"
+    ):
         resolve(str(model))
     (model / "adapter_config.json").write_text("{}")
     with pytest.raises(ValueError, match=r"no model\*\.safetensors weights but an adapter_config\.json: merge it into"):
