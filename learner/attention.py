@@ -54,10 +54,9 @@ def attend(
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """The attention of one layer, (1, T, heads, D), as transformers asks for it: ``query`` is (1, heads, T, D).
-
     Raises UnsupportedModel for a model with anything but plain attention scaled by ``scaling``.
     """
-    layout = _plainly(module, attention_mask, layout, **options)
+    layout = _plainly(module, attention_mask, layout=layout, **options)
     q, k, v = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if isinstance(layout, VarlenLayout):
@@ -69,8 +68,8 @@ def attend(
 def _plainly(
     module: torch.nn.Module,
     attention_mask: torch.Tensor | None,
-    layout: BucketedLayout | VarlenLayout | None,
     *,
+    layout: BucketedLayout | VarlenLayout | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
     **options: Any,
@@ -114,17 +113,8 @@ def noted_widths() -> Iterator[set[int]]:
 def without_numbers() -> Iterator[None]:
     """Attention in the block only raises what ``attend`` would raise, for a model without memory."""
 
-    def checking(
-        module: torch.nn.Module,
-        query: torch.Tensor,
-        _key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        *,
-        layout: BucketedLayout | VarlenLayout | None = None,
-        **options: Any,
-    ) -> tuple[torch.Tensor, None]:
-        _plainly(module, attention_mask, layout, **options)
+    def checking(module: Any, query: torch.Tensor, _key: Any, value: torch.Tensor, mask: Any, **options: Any) -> Any:
+        _plainly(module, mask, **options)
         return query.new_empty(1, query.shape[2], query.shape[1], value.shape[-1]), None
 
     with _registered(checking):
