@@ -66,6 +66,10 @@ def _refuse_class(config: Any) -> None:
     """vLLM goes by the class name, transformers by the model type."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnsupportedModel(
+            f"config.json is that of an encoder with a decoder ({config.model_type}): use a causal language model"
+        )
     expected, named = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[config.model_type], list(config.architectures or [])
     if named[:1] != [expected]:
         raise UnsupportedModel(

@@ -179,6 +179,9 @@ def test_pickled_weights_are_compared_too(tiny) -> None:
 
 
 def test_an_encoder_is_no_language_model(tiny) -> None:
+    whole = {"is_encoder_decoder": True, "architectures": ["BartForConditionalGeneration"]}
+    with pytest.raises(UnsupportedModel, match=r"an encoder with a decoder \(bart\): use a causal language model"):
+        _refuse(tiny("bart", settings=whole))
     with pytest.raises(
         UnsupportedModel, match=r"BertLMHeadModel is not a causal decoder: BertLayer attends to later tokens"
     ):
