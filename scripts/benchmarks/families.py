@@ -43,10 +43,8 @@ SIZES: dict[str, Any] = {
 
 
 PUBLISHED: dict[str, dict[str, Any]] = {
-    "deepseek_v3": {"topk_method": "noaux_tc", "scoring_func": "sigmoid"},
     "glm4_moe": {"head_dim": 32},
     "llama4_text": {"num_experts_per_tok": 1},
-    "minimax_m2": {"rotary_dim": 16},
 }
 """Type of model -> settings that its published configs have and that vLLM needs: transformers has no such name, or
 another value."""
