@@ -11,6 +11,8 @@ AS_IN_FILE = ("PreTrainedTokenizerFast", "TokenizersBackend")
 PROBE = 'Ada Lovelace (née Byron),\n  born 1815: [person] "x"<東>don\'t'
 CONTROLS = 32
 """Number of control tokens to try."""
+PIECES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+"""Files of sentencepiece, from which a tokenizer is made where there is no ``tokenizer.json``."""
 LONGER = 1.25
 """Allowed ratio of tokens when a tokenizer splits a text differently from its file."""
 
@@ -61,17 +63,21 @@ def read_tokenizer(folder: str) -> tuple[Any, str]:
         from_file = _from_file(tokenizer, Path(folder))
     except Exception as error:
         raise _load_error(_tokenizer_file(Path(folder)), error) from error
+    pieces = next((file for name in PIECES if (file := Path(folder) / name).is_file()), None)
+    if pieces and hasattr(tokenizer, "backend_tokenizer") and not (Path(folder) / "tokenizer.json").is_file():
+        return tokenizer, _compare_pieces(tokenizer, pieces)
     rebuilt = "alike" if from_file is None else _compare_encodings(tokenizer, from_file)
     if rebuilt == "unlike":
         raise _encoding_error(tokenizer, Path(folder))
-    return tokenizer, _split_note(tokenizer) if rebuilt == "cut" else ""
+    as_it_is = (
+        f"; if tokenizer_config.json asks for it by its tokenizer_class, {AS_IN_FILE[0]!r} reads the file as it is"
+    )
+    return tokenizer, f"{_split_note(tokenizer, 'tokenizer.json')}{as_it_is}" if rebuilt == "cut" else ""
 
 
-def _split_note(tokenizer: Any) -> str:
+def _split_note(tokenizer: Any, name: str) -> str:
     return (
-        f"transformers makes a {type(tokenizer).__name__} of tokenizer.json, which splits some texts differently from "
-        "the file; if tokenizer_config.json asks for it by its tokenizer_class, "
-        f"{AS_IN_FILE[0]!r} reads the file as it is"
+        f"transformers makes a {type(tokenizer).__name__} of {name}, which splits some texts differently from the file"
     )
 
 
@@ -100,6 +106,27 @@ def _compare_encodings(tokenizer: Any, from_file: Any) -> Literal["alike", "cut"
         return "alike"
     same = _decode(from_file, found) == _decode(from_file, wanted) == _decode(tokenizer, found)
     return "cut" if same and len(found) <= LONGER * len(wanted) else "unlike"
+
+
+def _compare_pieces(tokenizer: Any, file: Path) -> str:
+    """A note if a tokenizer splits some texts differently from the sentencepiece ``file`` it was made of; empty for any
+    other, for a file of another kind, and without sentencepiece. Raises ValueError for one that makes other words."""
+    try:
+        from sentencepiece import SentencePieceProcessor
+
+        told: Any = SentencePieceProcessor(model_file=str(file))
+    except (ImportError, OSError, RuntimeError):
+        return ""
+    text = "".join(letter for letter in PROBE if told.unk_id() not in told.encode(letter))
+    found, wanted = tokenizer.encode(text, add_special_tokens=False), told.encode(text)
+    if tokenizer.convert_ids_to_tokens(found) == [told.id_to_piece(number) for number in wanted]:
+        return ""
+    if _decode(tokenizer, found) == "".join(told.decode(wanted).split()) and len(found) <= LONGER * len(wanted):
+        return _split_note(tokenizer, file.name)
+    raise ValueError(
+        f"model.path: {file} is not what transformers encodes with: it makes a {type(tokenizer).__name__} of the "
+        "vocabulary alone: use a copy of the folder with a tokenizer.json that encodes as this file"
+    )
 
 
 def _decode(tokenizer: Any, token_ids: Sequence[int]) -> str:

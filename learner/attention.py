@@ -10,7 +10,7 @@ Shape letters: those of ``learner.bucketed_layout``, H key heads, R query heads 
 head.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -51,14 +51,30 @@ def attend(
     *,
     layout: BucketedLayout | VarlenLayout | None = None,
     scaling: float | None = None,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """The attention of one layer, (1, T, heads, D), as transformers asks for it: ``query`` is (1, heads, T, D).
-
     Raises UnsupportedModel for a model with anything but plain attention scaled by ``scaling``.
     """
+    layout = _plainly(module, attention_mask, layout=layout, **options)
+    q, k, v = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if isinstance(layout, VarlenLayout):
+        return attend_varlen(q, k, v, layout, scale)[None], None
+    combine = fused if query.is_cuda else _SharedPrefix.apply
+    return combine(q, k, v, layout, scale)[None], None  # type: ignore[index]
+
+
+def _plainly(
+    module: torch.nn.Module,
+    attention_mask: torch.Tensor | None,
+    *,
+    layout: BucketedLayout | VarlenLayout | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **options: Any,
+) -> BucketedLayout | VarlenLayout:
+    """The layout. Raises UnsupportedModel for anything but plain attention."""
     if layout is None:
         raise UnsupportedModel(f"{type(module).__name__}: its layers do not pass on the arguments of attention")
     unknown = {
@@ -74,12 +90,7 @@ def attend(
             "sliding window", f"sliding window ({sliding_window}) smaller than the sequence ({layout.reach})"
         )
         raise UnsupportedModel(f"{type(module).__name__} has {found}, which the learner does not support")
-    q, k, v = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if isinstance(layout, VarlenLayout):
-        return attend_varlen(q, k, v, layout, scale)[None], None
-    combine = fused if query.is_cuda else _SharedPrefix.apply
-    return combine(q, k, v, layout, scale)[None], None  # type: ignore[index]
+    return layout
 
 
 AttentionInterface.register(NAME, attend)
@@ -94,9 +105,27 @@ def noted_widths() -> Iterator[set[int]]:
         found.update(tensor.shape[-1] for tensor in tensors[:3])
         return attend(module, *tensors, **options)
 
-    AttentionInterface.register(NAME, noting)
-    try:
+    with _registered(noting):
         yield found
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Attention in the block only raises what ``attend`` would raise, for a model without memory."""
+
+    def checking(module: Any, query: torch.Tensor, _key: Any, value: torch.Tensor, mask: Any, **options: Any) -> Any:
+        _plainly(module, mask, **options)
+        return query.new_empty(1, query.shape[2], query.shape[1], value.shape[-1]), None
+
+    with _registered(checking):
+        yield
+
+
+@contextmanager
+def _registered(attention: Callable[..., Any]) -> Iterator[None]:
+    AttentionInterface.register(NAME, attention)
+    try:
+        yield
     finally:
         AttentionInterface.register(NAME, attend)
 

@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from learner.architecture import UnsupportedModel
 from learner.files import SHOWN, attention_of, differing, names_in_files, shapes_of, stored_shapes
+from learner.preflight import refuse_layers
 from rnr.messages import counted, few
 from rnr.model_folder import stored_tensors, weight_files
 
@@ -22,15 +23,20 @@ _NO_WEIGHT = re.compile(r"rotary_emb\.inv_freq$|(^|\.)position_ids$|(^|\.)mtp\."
 """What files may hold and no model has: legacy buffers, and layers that predict the tokens after the next one."""
 _MASK = re.compile(r"attn\.(masked_)?bias$|attention\.(masked_)?bias$")
 """The causal mask, or the number in its place, where it has not the one dimension of a bias."""
+_DTYPES = ("BF16", "F16", "F32", "F64")
+_QUANTISED = "hf_quant_config.json"
+"""By which vLLM reads weights as quantised, whatever ``config.json`` says."""
 _ROWS = 8192
 """Of two matrices at a time."""
 
 
 def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_alpha: int = 1) -> None:
     """Raise UnsupportedModel, naming what does not fit, for a transformers config whose folder holds the weights of
-    another model, and for an adapter that its layers cannot have."""
+    another model, for an adapter that its layers cannot have, and for layers that the learner cannot compute."""
     folder = Path(folder)
     _refuse_class(config)
+    if (folder / _QUANTISED).is_file():
+        raise UnsupportedModel(f"quantised weights, which cannot be trained: {_QUANTISED}")
     tensors = stored_tensors(folder)
     shapes = stored_shapes(folder) if tensors is None else shapes_of(tensors)
     with _silence_transformers():
@@ -38,11 +44,12 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
     unused = sorted(name for name in unused if _is_weight(name, config, tensors or {}))
     others = f"the files hold {counted(len(unused), 'weight')} that the model does not have: {few(unused, SHOWN)}"
     try:
-        names_in_files(model, folder, shapes)
+        names = names_in_files(model, folder, shapes)
     except UnsupportedModel as error:
         raise UnsupportedModel(f"{error}; {others}" if unused else str(error)) from None
     if unused:
         raise UnsupportedModel(f"{type(model).__name__}: config.json does not match the weights: {others}")
+    _refuse_rounded(names, tensors or {})
     if encoders := sorted(
         {type(part).__name__ for part in model.modules() if getattr(part, "is_decoder", True) is False}
     ):
@@ -51,13 +58,18 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
     if lora_rank:
         from learner.adapter import with_adapter
 
-        with_adapter(model, rank=lora_rank, alpha=lora_alpha)
+        model = with_adapter(model, rank=lora_rank, alpha=lora_alpha)
+    refuse_layers(model)
 
 
 def _refuse_class(config: Any) -> None:
     """vLLM goes by the class name, transformers by the model type."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnsupportedModel(
+            f"config.json is that of an encoder with a decoder ({config.model_type}): use a causal language model"
+        )
     expected, named = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[config.model_type], list(config.architectures or [])
     if named[:1] != [expected]:
         raise UnsupportedModel(
@@ -127,6 +139,18 @@ def _is_weight(name: str, config: Any, tensors: Mapping[str, Mapping[str, Any]])
     if told is None:
         return True
     return told["dtype"].startswith(("F", "BF")) and not (_MASK.search(name) and len(told["shape"]) != 1)
+
+
+def _refuse_rounded(names: Iterable[str], tensors: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise UnsupportedModel for weights stored as whole numbers or in 8 bits, which both engines would take as they
+    are."""
+    rounded = [name for name in sorted(names) if name in tensors and tensors[name]["dtype"] not in _DTYPES]
+    if rounded:
+        kinds = sorted({tensors[name]["dtype"] for name in rounded})
+        raise UnsupportedModel(
+            f"quantised weights, which cannot be trained: {counted(len(rounded), 'weight')} stored as "
+            f"{', '.join(kinds)} ({few(rounded, SHOWN)}): get the model in bf16"
+        )
 
 
 def _refuse_untied(model: Any, folder: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from learner.architecture import Noise, UnsupportedModel, turn_off_noise
-from learner.attention import noted_widths
+from learner.attention import noted_widths, without_numbers
 from learner.batch import Arrange, Batch, MicroBatch, Weighted, collate
-from learner.logits import Logits
+from learner.logits import PLAIN, Logits
 from learner.logprobs import PolicyModel, body, causal_model
 from learner.module_trace import SAME, first_difference, in_float32, joined, traces
 from rnr.types import Sample
@@ -61,6 +62,38 @@ def preflight(model: Any) -> PolicyModel:
             )
     policy.head_widths = frozenset(widths)
     return policy
+
+
+def refuse_layers(model: Any) -> None:
+    """Raise UnsupportedModel for layers that the learner cannot compute, as far as a ``model`` without memory shows
+    it; ``preflight`` compares numbers. The model is taken over."""
+    batch = _batch(_samples(model))
+    ids, positions = (tensor.to("meta") for tensor in (batch.input_ids_1T, batch.position_ids_1T))
+    policy = PolicyModel(model, PLAIN).train()
+    whole = body(causal_model(policy.model))
+    try:
+        with torch.no_grad(), without_numbers(), _NoConvolution(type(whole).__name__):
+            whole(input_ids=ids, position_ids=positions, use_cache=False, layout=batch.layout)
+    except UnsupportedModel:
+        raise
+    except Exception:  # something needs numbers, as routing to experts may: the layers after it are like those before
+        return
+
+
+class _NoConvolution(TorchFunctionMode):
+    """Raises UnsupportedModel for a convolution over tokens, which sees those of siblings."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._model = model
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        if func is torch.conv1d and (args[1] if len(args) > 1 else options["weight"]).shape[-1] > 1:
+            raise UnsupportedModel(
+                f"{self._model} mixes tokens by a convolution, so that completions would see their siblings"
+            )
+        return func(*args, **options)
 
 
 @contextmanager

@@ -63,14 +63,19 @@ def resolve(model: str, *, allow_pickle: bool | None = None) -> str:
             f"such as Qwen/Qwen3-0.6B, or {EMBEDDED_MODEL!r}"
         )
     if not (folder / "config.json").is_file():
-        adapter = (folder / ADAPTER).is_file()
-        found = f" but an {ADAPTER}: merge it into its base model with `model.merge_and_unload()`" if adapter else ""
-        found = found or ", so it is not a Hugging Face model folder"
+        found = _adapter_alone(folder) or ", so it is not a Hugging Face model folder"
         raise ValueError(f"model.path: {folder} has no config.json{found}")
     if not any(folder.glob(SAFE_WEIGHTS)):
         _refuse_without_weights(folder, allow_pickle=allow_pickle)
     _refuse_broken(folder)
     return str(folder.resolve())
+
+
+def _adapter_alone(folder: Path) -> str:
+    """The rest of a message about what a folder lacks that holds an adapter; empty where it holds none."""
+    if not (folder / ADAPTER).is_file():
+        return ""
+    return f" but an {ADAPTER}: merge it into its base model with `model.merge_and_unload()`"
 
 
 _OF_TRAINING = re.compile(r"(training_args|optimizer|scheduler|rng_state|scaler)\b|rng_state_")
@@ -85,7 +90,8 @@ def _refuse_without_weights(folder: Path, *, allow_pickle: bool | None) -> None:
     if not pickled or (allow_pickle and not any(folder.glob(PICKLED_WEIGHTS))):
         export = folder / "export"
         run = f"; this is a run folder, its model is {export}" if (export / "config.json").is_file() else ""
-        raise ValueError(f"model.path: {folder} has no {SAFE_WEIGHTS} weights{run}")
+        gguf = ", and GGUF is not read: get the model in safetensors" if any(folder.glob("*.gguf")) else ""
+        raise ValueError(f"model.path: {folder} has no {SAFE_WEIGHTS} weights{run or _adapter_alone(folder) or gguf}")
     if not allow_pickle:
         trusted = f", or {TRUST}" if allow_pickle is not None else ""
         raise ValueError(

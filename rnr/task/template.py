@@ -171,5 +171,6 @@ def _lead(opened: str, header: str) -> str:
 
 
 def _difference(expected: str, found: str) -> str:
-    at = next((n for n, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), 0)
+    pairs = enumerate(zip(expected, found, strict=False))
+    at = next((n for n, (a, b) in pairs if a != b), min(len(expected), len(found)))
     return f"{found[at : at + 40]!r} for {expected[at : at + 40]!r}"

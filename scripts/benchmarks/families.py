@@ -42,6 +42,14 @@ SIZES: dict[str, Any] = {
 """Setting -> its value in a tiny model, in the many words that configs have for the same few sizes."""
 
 
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "glm4_moe": {"head_dim": 32},
+    "llama4_text": {"num_experts_per_tok": 1},
+}
+"""Type of model -> settings that its published configs have and that vLLM needs: transformers has no such name, or
+another value."""
+
+
 def architectures() -> dict[str, str]:
     """Type of model -> class, of all causal language models that transformers and vLLM both know."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -58,14 +66,15 @@ def tiny_config(kind: str, **wanted: Any) -> Any:
     default = CONFIG_MAPPING[kind]()
     text = default.get_text_config()
     latent = {"num_key_value_heads": 4} if hasattr(text, "kv_lora_rank") else {}  # compressed keys have no fewer heads
-    sizes = SIZES | latent | wanted
+    published = PUBLISHED.get(kind, {})
+    sizes = SIZES | latent | published | wanted
     sizes["vocab_size_per_layer_input"] = sizes["vocab_size"]
     parts = {}
     for name in getattr(default, "sub_configs", {}):
         part = getattr(default, name, None)
         if part is not None:
             parts[name] = {key: value for key, value in sizes.items() if key in part.to_dict()}
-    here = {key: value for key, value in sizes.items() if key in default.to_dict()}
+    here = {key: value for key, value in sizes.items() if key in default.to_dict() or key in published}
     try:
         return CONFIG_MAPPING[kind](**here, **parts)
     except (ValueError, TypeError):

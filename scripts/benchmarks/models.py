@@ -145,12 +145,14 @@ def _learner_difference(folder: Path) -> float:
     from learner.architecture import refuse_architecture
     from learner.batch import Weighted, collate
     from learner.files import names_in_files
+    from learner.loading import load_model
     from learner.preflight import preflight
     from rnr.types import Sample
 
     refuse_architecture(AutoConfig.from_pretrained(folder), CONTEXT)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     names_in_files(model, folder)
+    preflight(load_model(folder, allow_pickle=False))  # as a run does, from bf16
     with torch.no_grad():
         plain = torch.cat([_plain(model, PROMPT, completion) for completion in COMPLETIONS])
         policy = preflight(model).train()

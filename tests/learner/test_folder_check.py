@@ -129,6 +129,22 @@ def test_a_config_and_weights_that_do_not_fit_are_refused_by_name(tiny, settings
         _refuse(folder)
 
 
+@pytest.mark.parametrize(("dtype", "name"), [(torch.int8, "I8"), (torch.float8_e4m3fn, "F8_E4M3")])
+def test_weights_in_eight_bits_are_refused_where_no_config_says_so(tiny, dtype, name) -> None:
+    def change(weights) -> None:
+        weights[f"{LAYER}.q_proj.weight"] = weights[f"{LAYER}.q_proj.weight"].to(dtype)
+
+    with pytest.raises(UnsupportedModel, match=rf"quantised .* 1 weight stored as {name} \({LAYER}\.q_proj\.weight\)"):
+        _refuse(tiny(change=change))
+
+
+def test_weights_that_vllm_alone_would_read_as_quantised_are_refused(tiny) -> None:
+    folder = tiny()
+    (folder / "hf_quant_config.json").write_text("{}")
+    with pytest.raises(UnsupportedModel, match=r"quantised weights, which cannot be trained: hf_quant_config\.json"):
+        _refuse(folder)
+
+
 def test_what_no_model_reads_may_stand_in_the_files(tiny) -> None:
     def change(weights) -> None:
         weights[HEAD] = weights[EMBED].clone()
@@ -163,10 +179,27 @@ def test_pickled_weights_are_compared_too(tiny) -> None:
 
 
 def test_an_encoder_is_no_language_model(tiny) -> None:
+    whole = {"is_encoder_decoder": True, "architectures": ["BartForConditionalGeneration"]}
+    with pytest.raises(UnsupportedModel, match=r"an encoder with a decoder \(bart\): use a causal language model"):
+        _refuse(tiny("bart", settings=whole))
     with pytest.raises(
         UnsupportedModel, match=r"BertLMHeadModel is not a causal decoder: BertLayer attends to later tokens"
     ):
         _refuse(tiny("bert"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("bloom", r"BloomForCausalLM keeps its attention implementation 'eager'"),
+        ("stablelm", r"StableLmAttention: its layers do not pass on the arguments of attention"),
+        ("gpt_oss", r"GptOssAttention has attention sinks"),
+        ("falcon_h1", r"FalconH1Model mixes tokens by a convolution"),
+    ],
+)
+def test_layers_that_the_learner_cannot_compute_are_refused_before_anything_is_loaded(tiny, kind, words) -> None:
+    with pytest.raises(UnsupportedModel, match=words):
+        _refuse(tiny(kind))
 
 
 def test_layers_that_an_adapter_cannot_have_are_refused_before_anything_is_loaded(tiny) -> None:

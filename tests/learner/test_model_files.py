@@ -4,9 +4,11 @@ import json
 import math
 import shutil
 from fnmatch import fnmatch
+from itertools import permutations
 from types import SimpleNamespace
 
 import pytest
+import sentencepiece as spm
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from tokenizers import Regex, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
@@ -216,6 +218,17 @@ def test_an_adapter_beside_a_whole_model_is_refused_with_both_ways_out(model) ->
         resolve(str(model))
 
 
+def test_a_folder_without_weights_is_refused_with_what_it_holds_in_their_place(model) -> None:
+    (model / "model.safetensors").rename(model / "model-Q4_K_M.gguf")
+    with pytest.raises(
+        ValueError, match=r"no model\*\.safetensors weights, and GGUF is not read: get the model in safe"
+    ):
+        resolve(str(model))
+    (model / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"no model\*\.safetensors weights but an adapter_config\.json: merge it into"):
+        resolve(str(model))
+
+
 def test_weights_that_vllm_would_load_over_the_model_are_refused_by_name(model) -> None:
     _weights(model, "consolidated.safetensors", a=("F32", 4, [1]))
     assert resolve(str(model)) == str(model)
@@ -403,6 +416,36 @@ def test_a_tokenizer_that_cuts_some_texts_otherwise_is_taken_and_this_is_said(
 def test_a_tokenizer_that_is_rebuilt_whatever_its_config_says_is_refused(tmp_path) -> None:
     _tokenizer(tmp_path, "metaspace", "PreTrainedTokenizerFast", model_type="qwen2")
     with pytest.raises(ValueError, match=r"makes a Qwen2Tokenizer .* for models of this type whatever"):
+        load_tokenizer(str(tmp_path))
+
+
+def _pieces(folder, tokenizer_class: str, **settings) -> None:
+    """A folder with sentencepiece's file alone."""
+    words = permutations(("Ada", "Lovelace", "Byron", "born", "1815", "person", "don't"), 4)
+    (folder / "text").write_text("\n".join(map(" ".join, words)))
+    files = {"input": str(folder / "text"), "model_prefix": str(folder / "tokenizer"), "vocab_size": 340}
+    spm.SentencePieceTrainer.train(**files, byte_fallback=True, hard_vocab_limit=False, minloglevel=3, **settings)
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    told = {"tokenizer_class": tokenizer_class, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+
+
+AS_LLAMAS = {"model_type": "bpe", "normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+
+
+def test_a_tokenizer_made_of_sentencepieces_file_is_compared_with_it(tmp_path) -> None:
+    _pieces(tmp_path, "LlamaTokenizer", **AS_LLAMAS)
+    assert read_tokenizer(str(tmp_path))[1] == ""
+    _name(tmp_path, "GemmaTokenizer")  # no space before the first word
+    note = "transformers makes a GemmaTokenizer of tokenizer.model, which splits some texts differently from the file"
+    assert read_tokenizer(str(tmp_path))[1] == note
+
+
+def test_a_tokenizer_that_makes_other_words_than_sentencepieces_file_is_refused(tmp_path) -> None:
+    _pieces(tmp_path, "LlamaTokenizer", model_type="unigram")  # a Llama's is joined pair by pair
+    with pytest.raises(
+        ValueError, match=r"tokenizer\.model is not what transformers encodes with: it makes a LlamaTok"
+    ):
         load_tokenizer(str(tmp_path))
 
 

@@ -182,8 +182,9 @@ def test_a_head_that_does_not_take_what_the_body_gives_is_refused() -> None:
         preflight(tiny("rembert"))
 
 
-def test_the_weights_are_tried_in_float32_and_come_back_untouched() -> None:
-    model = tiny("llama").to(torch.bfloat16)
+@pytest.mark.parametrize("kind", ["llama", "gemma3n_text"])  # the second reads weights of layers that it does not call
+def test_the_weights_are_tried_in_float32_and_come_back_untouched(kind) -> None:
+    model = tiny(kind).to(torch.bfloat16)
     before = {name: (parameter.data_ptr(), parameter.detach().clone()) for name, parameter in model.named_parameters()}
     preflight(model)
     for name, parameter in model.named_parameters():

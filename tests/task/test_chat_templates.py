@@ -340,7 +340,7 @@ REFUSED = {
         r"writes '<\|im_start\|>assistant\\n' before an answer, which its generation prompt lacks"
     ),
     TEMPLATES["chatml"].replace("<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n[THINK]{% endif %}"): (
-        "begins an answer differently from its generation prompt"
+        r"begins an answer differently from its generation prompt: '' for '\[THINK\]'"
     ),
     "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: ": "an answer|differently from",
     f"{{% for m in messages %}}\n{{{{ m.role }}}}: {{{{ m.content }}}}{{% endfor %}}{_ASSISTANT}": (
