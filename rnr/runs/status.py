@@ -157,9 +157,12 @@ class StatusFile:
                 waiting.cancel()
 
     async def _say_waiting(self, name: str) -> None:
-        for passed in count(1):
+        begin = time.monotonic()
+        for times in count(1):
             await asyncio.sleep(SECONDS_WAITED)
-            self._say(f"{name}: still starting after {passed * SECONDS_WAITED:.0f} s")
+            # Where the loop itself was blocked, as in one process, what starts has ended by now.
+            if time.monotonic() - begin < (times + 0.5) * SECONDS_WAITED:
+                self._say(f"{name}: still starting after {times * SECONDS_WAITED:.0f} s")
 
     def at(self, stage: str, step: int, phase: str, *, steps: int = 0) -> None:
         """Set where the run is."""

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from asyncio import CancelledError
 
 import pytest
@@ -73,6 +74,13 @@ def test_what_takes_long_to_start_is_reported_meanwhile(tmp_path, monkeypatch) -
     assert len(said) == 4
     assert said[2].startswith("generation: 0.")
     assert said[3].startswith("scoring: 0.")
+
+    async def blocks() -> None:
+        time.sleep(0.35)
+        await asyncio.sleep(0)
+
+    asyncio.run(status.started("policy", blocks()))
+    assert len(said) == 5
 
 
 def test_what_fails_to_start_is_not_among_what_has_started(tmp_path) -> None:
