@@ -85,7 +85,7 @@ def test_a_split_may_have_any_known_ending(tmp_path, name) -> None:
 def test_of_many_files_without_a_split_five_are_named_and_the_rest_are_counted(tmp_path) -> None:
     for name in "abcdefg":
         (tmp_path / f"{name}.jsonl").write_text('{"text": "Ada", "label": []}\n')
-    with pytest.raises(DataError, match=r"mean of a\.jsonl, b\.jsonl, c\.jsonl, d\.jsonl, e\.jsonl and 2 more, or all of"):
+    with pytest.raises(DataError, match=r"mean of a\.jsonl, .*, e\.jsonl and 2 more, or all of"):
         load([str(tmp_path)], training=True)
 
 
