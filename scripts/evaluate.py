@@ -219,8 +219,7 @@ def _show(
     target = folder / f"{bare(file).stem}.scores.json"
     write_whole(target, strict_json(row, indent=1) + "\n")
     # A log file has no width, and 80 columns would cut the tables. With --format, only the tables go to stdout.
-    width = None if sys.stdout.isatty() else 120
-    console = plain_console(highlight=False, width=width, stderr=shown != "terminal")
+    console = plain_console(highlight=False, width=None if sys.stdout.isatty() else 120, stderr=shown != "terminal")
     room = console.width if shown == "terminal" else WIDE
     every = [*tables(scores, comparisons, zero_shot, name=model or file.name, width=room)]
     every += [calibration_table(calibrated)] if calibrated else []
