@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from rnr.evaluation.bootstrap import Difference
@@ -10,7 +9,7 @@ from rnr.evaluation.calibration import Calibration
 from rnr.evaluation.error_types import ERROR_KINDS
 from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED
 from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score
-from rnr.messages import counted
+from rnr.messages import counted, plain_console
 from rnr.task.parsing import ERRORS
 
 INTERVALS = ("precision", "recall", "f1")
@@ -30,7 +29,7 @@ def tables(
     """All tables, in the order in which they are shown. Where the scores are wider than ``width`` only F1 has its
     interval: a terminal would break each of the numbers over two lines."""
     scores = _scores(found, INTERVALS)
-    yield scores if Console(width=WIDE).measure(scores).maximum <= width else _scores(found, INTERVALS[-1:])
+    yield scores if plain_console(width=WIDE).measure(scores).maximum <= width else _scores(found, INTERVALS[-1:])
     yield _labels(found)
     yield _errors(found)
     yield _answers(found)
