@@ -56,7 +56,8 @@ def plan_rows(
     )
     yield "GRPO prompts", f"at least {grpo.steps * sampling.prompts_per_step}, from a pool of {len(prepared.prompts)}"
     prompt = round(prompt_tokens(prepared))
-    yield "longest sequence", f"{prompt} prompt tokens on average + {sampling.max_new_tokens} new"
+    lengths = f"{prompt} of the prompt on average + up to {sampling.max_new_tokens} new"
+    yield "tokens of a sequence", f"{lengths}; at most {prepared.longest}"
     yield "processes", f"{sum(role.count for role in needing)} Ray actors and one driver"
 
 

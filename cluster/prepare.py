@@ -190,7 +190,7 @@ def prepare(
     encoder = TargetEncoder(prompts, decoding, on_decisions=sft.decoding == "marks")
     defined = undefined(chat.definitions, data.definitions, selected.examples)
     pool, asked = ([encoder.prompt(example) for example in part] for part in (selected.pool, selected.evaluation))
-    refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
+    refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens, training=True)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
     selected = encoder.without_uncopyable(selected, sampling, evaluation, rolls=bool(grpo.steps))
     if (weight := evaluation.label_calibration) and decoding == "marks":

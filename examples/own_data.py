@@ -8,6 +8,7 @@ Every command is printed before it runs: copy the lines that you need.
 """
 
 import argparse
+import hashlib
 import json
 import shlex
 import subprocess
@@ -22,16 +23,20 @@ HERE = Path(__file__).resolve().parent
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", default=str(HERE / "data" / "library.jsonl"))
-    parser.add_argument("--folder", default="runs/own", help="where the run and the divided data go")
+    parser.add_argument("--folder", help="where the run and the divided data go; default: runs/own-NAME of the file")
     parser.add_argument("--debug", action="store_true", help="train --debug: a minute, and the model learns nothing")
     parser.add_argument("--dry-run", action="store_true", help="check and divide, then show the plan of the training")
     options, more = parser.parse_known_args(argv)
-    folder = Path(options.folder)
+    folder = Path(options.folder or f"runs/own-{Path(options.file).stem}")
+    data, made_from = folder / "data", folder / "made_from.txt"
+    if data.is_dir() and (not made_from.is_file() or made_from.read_text(encoding="utf-8") != state(options.file)):
+        print(f"error: {data} was not divided from {options.file} as it is now: remove it, or give another --folder")
+        return 2
 
     run("scripts.data", "check", options.file)
-    data = folder / "data"
     if not data.is_dir():  # a second call goes on with the division that was trained on
         run("scripts.data", "split", options.file, "--out", str(data), "--test-share", "0.2")
+        made_from.write_text(state(options.file), encoding="utf-8")
     train, test = (next(data.rglob(f"*{part}*.jsonl")) for part in ("train", "test"))
 
     training = ["scripts.train", f"--run.folder={folder}", "--run.name=run", f"--data.train=['{train}']"]
@@ -60,6 +65,12 @@ SMALL = [
     "--tracking.wandb_project=",
 ]
 """For some dozens of sentences on a CPU; `scripts/configs` has settings for more."""
+
+
+def state(file: str) -> str:
+    """The file and the digest of what is in it; of a folder or a pattern the name alone."""
+    place = Path(file).resolve()
+    return f"{place} {hashlib.sha256(place.read_bytes()).hexdigest() if place.is_file() else ''}"
 
 
 def run(*words: str) -> None:

@@ -1,5 +1,6 @@
 """argv -> Config: one TOML file, then ``--section.key=value`` overrides, nothing else."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ RENAMED = {
     "tracking.probe_tolerance": "sync.probe_tolerance",
 }
 """Removed key -> its replacement."""
+OPTIONS = ("--config", "--resume", "--debug", "--dry-run", "--json")
+"""What `train` takes beside overrides; for messages."""
 
 
 def load_config(path: str | None, overrides: list[str]) -> Config:
@@ -35,20 +38,38 @@ def load_config(path: str | None, overrides: list[str]) -> Config:
     """
     tree: dict[str, Any] = {}
     if path is not None:
-        try:
-            tree = tomllib.loads(text_of(Path(path)))
-        except FileNotFoundError:
-            raise ValueError(f"--config: no file {path!r}") from None
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"--config: {path} is not valid TOML: {error}") from None
-        except ValueError as error:
-            raise ValueError(f"--config: {error}") from None
+        tree = _of_file(path)
     for override in overrides:
         _apply(tree, override)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
         raise ValueError("\n".join(map(_explain, faults(error, Config, table="a table")))) from None
+
+
+def _of_file(path: str) -> dict[str, Any]:
+    text = ""
+    try:
+        text = text_of(Path(path))
+        return tomllib.loads(text)
+    except FileNotFoundError:
+        raise ValueError(f"--config: no file {path!r}") from None
+    except IsADirectoryError:
+        raise ValueError(f"--config: {path!r} is a folder, not a TOML file such as those in scripts/configs") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"--config: {path} is not valid TOML: {error}{_line_of(error, text)}") from None
+    except ValueError as error:
+        raise ValueError(f"--config: {error}") from None
+
+
+def _line_of(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """The line that cannot be read, and where a value is no value, how text is written."""
+    at = re.search(r"\(at line (\d+), column", str(error))
+    if at is None:
+        return ""
+    line = text.replace("\r\n", "\n").split("\n")[int(at[1]) - 1].strip()[:100]
+    quoted = "; text stands in quotation marks" if str(error).startswith("Invalid value") else ""
+    return f": {line}{quoted}"
 
 
 def overruled(overrides: Sequence[str]) -> list[str]:
@@ -62,7 +83,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     name, equals, text = override.removeprefix("--").partition("=")
     *sections, key = name.split(".")
     if not override.startswith("--") or not equals or not sections:
-        raise ValueError(f"unknown option {override!r}; overrides are --section.key=value, such as --grpo.steps=4")
+        raise ValueError(f"unknown option {override!r}{_meant(override)}")
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
@@ -76,6 +97,21 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         value = text
     # A run may be named 2026-11-29, which TOML reads as a date.
     tree[key] = value if isinstance(value, str) or not _is_text(name) else text
+
+
+def _meant(override: str) -> str:
+    """What may be meant: a key without its section, dashes or ``=``, a file, another option."""
+    name, equals, text = override.lstrip("-").partition("=")
+    keys = [name] if name in known_keys() else [key for key in known_keys() if key.endswith(f".{name}")]
+    if keys and equals:
+        return f"; did you mean {' or '.join(f'--{key}={text}' for key in keys)}?"
+    if keys:
+        return f"; a key and its value are one word: {' or '.join(f'--{key}=VALUE' for key in keys)}"
+    if override.endswith(".toml") and not equals:
+        return f"; did you mean --config {override.lstrip('-')}?"
+    if near := did_you_mean(override, OPTIONS):
+        return near
+    return "; overrides are --section.key=value, such as --grpo.steps=4"
 
 
 def _is_text(name: str) -> bool:

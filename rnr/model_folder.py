@@ -278,7 +278,8 @@ def _refused_by_hub(model: str, error: Exception) -> str:
         return f"the hub shows no model of this name: check the name or, if the model is private, {log_in}"
     if isinstance(error, HFValidationError):
         return f"not a valid model name on the hub: {error}"
-    said = f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+    cause = error.__cause__ or error  # of a lost network the hub's client tells three lines beside it
+    said = f"({type(cause).__name__}: {' '.join(str(cause).split())[:200]})"
     if constants.HF_HUB_OFFLINE:
         return f"not in the hub's cache, and HF_HUB_OFFLINE forbids downloads {said}: unset it, or give a folder"
     return f"it could not be downloaded {said}: check the network and the disk, or give a folder"

@@ -26,6 +26,8 @@ from scripts.startup import raise_on_interrupt
 
 Number = TypeVar("Number", int, float)
 Value = TypeVar("Value")
+_COMMANDS = ("python ", "rnr ", "cat ")
+"""How a paragraph of commands begins."""
 
 
 class _Once(TyperCommand):
@@ -54,9 +56,9 @@ def new_app(description: str | None = None) -> typer.Typer:
 
 
 def as_written(description: str | None) -> str:
-    """The description with its line breaks kept in ``--help``, and its commands as they are called here."""
+    """The description with its commands as they are called here; ``--help`` keeps the line breaks of commands alone."""
     paragraphs = as_called(description or "").strip().split("\n\n")
-    return "\n\n".join(f"\b\n{paragraph}" for paragraph in paragraphs)
+    return "\n\n".join(f"\b\n{each}" if each.startswith(_COMMANDS) else each for each in paragraphs)
 
 
 def within(least: float, most: float = math.inf) -> Callable[[Number | None], Number | None]:

@@ -89,7 +89,7 @@ def generate(
     price_in: PriceIn = 0.0,
     price_out: PriceOut = 0.0,
 ) -> int:
-    """Write chains for sentences, check and judge them; exit code 0 if at least one row was written."""
+    """Write chains for sentences, check and judge them. The exit code is 0 if at least one row was written."""
     _output(out, files)
     is_template = teacher == "template"
     judge = judge or ("none" if is_template else teacher)
@@ -130,7 +130,7 @@ def score(
     price_in: PriceIn = 0.0,
     price_out: PriceOut = 0.0,
 ) -> int:
-    """Judge the rows of a NER-CoT file; exit code 0 if at least one passed."""
+    """Judge the rows of a NER-CoT file. The exit code is 0 if at least one passed."""
     if judge in ("template", "none"):
         raise ValueError(f"--judge {judge} cannot score: give openai:MODEL or local:FOLDER")
     _output(out, files)
@@ -146,7 +146,7 @@ def validate(
     files: RowFiles,
     out: Annotated[Path | None, typer.Option(help="OUT.jsonl for the good rows; beside it: OUT.rejected.jsonl")] = None,
 ) -> int:
-    """Check NER-CoT rows, list every bad one and count them by cause; exit code 1 if there is any."""
+    """Check NER-CoT rows, list every bad one. They are counted by cause; the exit code is 1 if there is any."""
     output = _output(out, files) if out else None
     console, rows = Console(), []
     for row in check_rows(files):

@@ -75,7 +75,7 @@ def check(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Report problems by file and row; the exit code is 1 if there are any."""
+    """Report problems by file and row. The exit code is 1 if there are any."""
     reading = Reading(options=reading_of(context.params))
     usable = problems = 0
     used: Counter[str] = Counter()
@@ -116,7 +116,7 @@ def convert(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Write the sentences of all paths to one file in another format."""
+    """Write sentences to one file in another format."""
     seen, reading = Losses(), Reading(options=reading_of(context.params))
     if FORMATS[to].streams and duplicates == "keep":
         examples = loading.stream(paths, training=True, reading=reading, skip_bad_rows=skip_bad_rows)
@@ -150,7 +150,7 @@ def stats(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Count sentences, mentions, labels and lengths, and the overlap of training and evaluation."""
+    """Count sentences, mentions, labels and lengths. With --evaluation also the overlap of both."""
     if words:
         refuse_idle(context, ["model"], "with --words")
     train = _load(context.params, paths)
@@ -190,7 +190,7 @@ def split(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Divide sentences into training and test, the same share of each source, no sentence on both sides."""
+    """Divide sentences into training and test. Each source gives the same share; no sentence is on both sides."""
     if not 0 < test_share < 1:
         raise ValueError(f"--test-share must be between 0 and 1; found {test_share}")
     files = {name: out / f"{name}.jsonl" for name in ("train", "test")}
@@ -223,7 +223,7 @@ def decontaminate(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Drop the training sentences that would inflate the evaluation."""
+    """Drop training sentences that would inflate the evaluation."""
     train = _load(context.params, paths)
     scored = _load(context.params, evaluation, training=False)
     kept, dropped = decontamination.decontaminate(train, scored, keep_source or [])

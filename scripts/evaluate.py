@@ -30,7 +30,7 @@ from rnr.evaluation.metrics import reference_left_out
 from rnr.evaluation.predictions import Prediction, save_predictions
 from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, decodings, refuse_other_sentences, report, zero_shot_f1
-from rnr.evaluation.tables import calibration_table, tables
+from rnr.evaluation.tables import WIDE, calibration_table, tables
 from rnr.evaluation.tool_predictions import Foreign, read_any
 from rnr.files.free_space import unwritable
 from rnr.files.jsonl import strict_json
@@ -218,13 +218,13 @@ def _show(
     # Named after its predictions: one folder holds those of several stages.
     target = folder / f"{bare(file).stem}.scores.json"
     write_whole(target, strict_json(row, indent=1) + "\n")
-    every = [*tables(scores, comparisons, zero_shot, name=model or file.name)]
+    # A log file has no width, and 80 columns would cut the tables. With --format, only the tables go to stdout.
+    console = plain_console(highlight=False, width=None if sys.stdout.isatty() else 120, stderr=shown != "terminal")
+    room = console.width if shown == "terminal" else WIDE
+    every = [*tables(scores, comparisons, zero_shot, name=model or file.name, width=room)]
     every += [calibration_table(calibrated)] if calibrated else []
     if shown != "terminal":
         print(csv_of(scores, comparisons) if shown == "csv" else markdown(every), end="")
-    # A log file has no width, and 80 columns would cut the tables. With --format, only the tables go to stdout.
-    width = None if sys.stdout.isatty() else 120
-    console = plain_console(highlight=False, width=width, stderr=shown != "terminal")
     for table in every if shown == "terminal" else ():
         console.print(table)
     quoted = f1_to_quote(scores, zero_shot, with_offsets=read.tool and read.offsets)

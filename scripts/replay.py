@@ -89,7 +89,8 @@ def _show(out: Console, saved: SavedGroup, number: int, answer: Answer, reward: 
     row = saved.rows[number]
     before, now = row["reward"], reward.total
     differs = (before is None) != (now is None) or (before is not None and abs(before - (now or 0.0)) > SAME)
-    change = f"saved {before}, now {now}" if differs else f"{now} as saved"
+    was, value = ("none" if each is None else f"{each:.4g}" for each in (before, now))
+    change = f"saved {was}, now {value}" if differs else f"{value} as saved"
     out.print(f"\nrollout {number}: reward {change}")
     out.print(f"  parts: {', '.join(f'{name} {value:g}' for name, value in reward.parts.items())}")
     if reward.invalid:

@@ -30,7 +30,8 @@ def report(
 
     with redirect_stdout(sys.stderr):  # messages about the data
         file = write_report(folder.resolve(), other=None if other is None else other.resolve(), out=out)
-    print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
+    size = file.stat().st_size
+    print(f"{file} ({f'{size / 1e6:.1f} MB' if size >= 1e6 else f'{size / 1e3:.0f} kB'})")
 
 
 def write_page(folder: Path) -> None:

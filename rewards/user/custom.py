@@ -157,7 +157,8 @@ def _bind(use: str, name: str, signature: inspect.Signature, count: int, keyword
         signature.bind(*(None,) * count, **keywords)
     except TypeError as problem:
         raise ValueError(
-            f"reward {use!r}: {name}{signature} does not take the arguments {keywords}: {problem}"
+            f"reward {use!r}: {name}{signature} does not take the arguments {dict(keywords)}: {problem}; they are the "
+            "key `arguments` of its entry in reward.scorers"
         ) from None
 
 

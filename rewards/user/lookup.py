@@ -16,13 +16,20 @@ def find(path: str) -> Callable[..., Any]:
     search path and the nearest name), a module that fails to import, or a missing name in it."""
     module_name, colon, function_name = path.partition(":")
     if not (module_name and colon and function_name):
-        raise ValueError(f"a custom reward must be named 'module:function', not {path!r}")
+        dotted, _, last = path.rpartition(".")
+        meant = f"; did you mean '{dotted}:{last}'?" if dotted and not colon else ""
+        raise ValueError(f"a custom reward must be named 'module:function', not {path!r}{meant}")
+    if module_name.endswith(".py") or "/" in module_name:
+        name = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise ValueError(f"reward {path!r} has a path for its module; did you mean '{name}:{function_name}'?")
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit, GeneratorExit) as problem:
         raise ValueError(f"reward {path!r}: {_why_not_imported(module_name, problem)}") from problem
     function = getattr(module, function_name, None)
     if not callable(function):
+        if hasattr(module, function_name):
+            raise ValueError(f"reward {path!r}: {function_name!r} of module {module_name!r} is not a function or class")
         callables = [name for name, value in vars(module).items() if callable(value)]
         hint = did_you_mean(function_name, callables)
         raise ValueError(f"reward {path!r}: module {module_name!r} has no function {function_name!r}{hint}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rnr.config import DataConfig
-from rnr.corpus.decontamination import decontaminate, sentence_key
+from rnr.corpus.decontamination import OWN_TRAINING_SET, SAME_SENTENCE, decontaminate, sentence_key
 from rnr.corpus.drawing import by_source, draw, draw_from_each, thin
 from rnr.corpus.fine_labels import GENERAL_OF, refine
 from rnr.corpus.loading import load
@@ -64,7 +64,9 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
         train = short
     if not train:
         why = "; ".join(f"{count} dropped: {reason}" for reason, count in left_out.items())
-        raise ValueError(f"no training sentences left: {why}")
+        same = any(reason.startswith(SAME_SENTENCE) for reason in left_out)
+        split = "; `python -m scripts.data split FILE --out FOLDER` divides a file" if same else ""
+        raise ValueError(f"no training sentences left: {why}{split}")
     train, aside = _set_aside(train, held_out, seed)
     pool = thin(train, data.grpo_keep_by_mentions, seed + 1)
     left_out |= _reason("thinned by data.grpo_keep_by_mentions, from GRPO's pool only", len(train) - len(pool))
@@ -115,8 +117,8 @@ def _training(
     thinned = thin(loaded, data.keep_by_mentions, seed)
     left_out = _reason("thinned by data.keep_by_mentions", len(loaded) - len(thinned))
     _, dropped = decontaminate(thinned, evaluation, data.keep_sources)
-    keys = "data.keep_sources keeps a set"
-    left_out |= {f"{reason} ({keys})": count for reason, count in Counter(dropped.values()).items()}
+    keys = {OWN_TRAINING_SET: f"{OWN_TRAINING_SET} (data.keep_sources keeps a set)"}
+    left_out |= {keys.get(reason, reason): count for reason, count in Counter(dropped.values()).items()}
     views = [
         (example.uid, replace(example, uid=f"{example.uid}, view {view}") if view else example)
         for view in range(data.schema_views)

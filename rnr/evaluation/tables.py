@@ -9,15 +9,27 @@ from rnr.evaluation.calibration import Calibration
 from rnr.evaluation.error_types import ERROR_KINDS
 from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED
 from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score
-from rnr.messages import counted
+from rnr.messages import counted, plain_console
 from rnr.task.parsing import ERRORS
+
+INTERVALS = ("precision", "recall", "f1")
+"""What of a score has an interval."""
+WIDE = 10_000
+"""Room for any table."""
 
 
 def tables(
-    found: Report, comparisons: Mapping[str, Comparison], zero_shot: Mapping[str, float], *, name: str
+    found: Report,
+    comparisons: Mapping[str, Comparison],
+    zero_shot: Mapping[str, float],
+    *,
+    name: str,
+    width: int = WIDE,
 ) -> Iterator[Table]:
-    """All tables, in the order in which they are shown."""
-    yield _scores(found)
+    """All tables, in the order in which they are shown. Where the scores are wider than ``width`` only F1 has its
+    interval: a terminal would break each of the numbers over two lines."""
+    scores = _scores(found, INTERVALS)
+    yield scores if plain_console(width=WIDE).measure(scores).maximum <= width else _scores(found, INTERVALS[-1:])
     yield _labels(found)
     yield _errors(found)
     yield _answers(found)
@@ -36,9 +48,10 @@ def _table(title: str, texts: Sequence[str], numbers: Sequence[str], *, caption:
     return table
 
 
-def _scores(found: Report) -> Table:
+def _scores(found: Report, intervals: Sequence[str]) -> Table:
+    of = "" if len(intervals) > 1 else " of F1"
     table = _table(
-        "Scores in per cent, with 95 % bootstrap intervals over sentences",
+        f"Scores in per cent, with 95 % bootstrap intervals{of} over sentences",
         ("", "protocol"),
         ("precision", "recall", "F1"),
         caption="reference: the paper's reading and counting; exact: text and label; strict: offsets and label; "
@@ -47,7 +60,8 @@ def _scores(found: Report) -> Table:
     )
     for data_set, scores in found.rows():
         for protocol in PROTOCOLS:
-            row = (with_interval(scores[protocol], key) for key in ("precision", "recall", "f1"))
+            score = scores[protocol]
+            row = (with_interval(score, key) if key in intervals else f"{getattr(score, key):.2f}" for key in INTERVALS)
             table.add_row(data_set if protocol == "reference" else "", protocol, *row)
         table.add_section()
     return table

@@ -11,6 +11,7 @@ from rnr.config import ModelConfig, RunConfig
 from rnr.files.free_space import unwritable
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
+from rnr.messages import few
 from rnr.runs.status import read_status
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,11 @@ def saved_config(folder: Path) -> dict[str, Any]:
     """The config of the run in this folder; raises ValueError if it is missing or cannot be read."""
     file = folder / "config.json"
     if not file.is_file():
-        raise ValueError(f"{folder} is not a run folder: it has no config.json")
+        runs = sorted(each.parent.name for each in folder.glob("*/config.json"))
+        there = f"; runs in it: {few(runs)}" if runs else ""
+        raise ValueError(f"{folder} is not a run folder: it has no config.json{there}")
+    if folder.name == "export" and (folder.parent / "config.json").is_file():
+        raise ValueError(f"{folder} is the export of a run, not its folder, which is {folder.parent}")
     try:
         found = read_object(file)
         if odd := [name for name, section in found.items() if not isinstance(section, dict)]:

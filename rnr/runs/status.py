@@ -4,6 +4,7 @@ The file of a killed process still says ``running``, because nothing could updat
 :func:`read_status`, which checks whether the process is alive and reports such a run as ``killed``.
 """
 
+import asyncio
 import logging
 import os
 import shlex
@@ -13,6 +14,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +34,8 @@ LOGS = "logs"
 """Folder of the workers' output inside a run folder."""
 SECONDS_BETWEEN = 0.5
 """Minimum time between writes of steps in one phase."""
+SECONDS_WAITED = 60.0
+"""Time between the lines of something that is still starting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,7 @@ class StatusFile:
         """The source of ``seconds_left``, once there is a plan."""
         self._began = process.create_time()
         self._written = 0.0
+        self._starting: list[str] = []
         self._row: dict[str, Any] = {
             "state": "running",
             "pid": process.pid,
@@ -130,18 +135,34 @@ class StatusFile:
     def starting(self, name: str) -> Iterator[None]:
         """Time the start of something and keep its seconds under ``start``; several may start at once."""
         begin = time.monotonic()
-        self._row |= {"phase": name, "since": _time()}
+        self._starting.append(name)
+        self._row |= {"phase": ", ".join(self._starting), "since": _time()}
         self._write()
         yield
         seconds = time.monotonic() - begin
+        self._starting.remove(name)
         self._row["start"][name] = round(seconds, 1)
+        if self._starting:
+            self._row["phase"] = ", ".join(self._starting)
         logger.info(f"{name}: {seconds:.1f} s")
         self._write()
 
     async def started(self, name: str, start: Awaitable[None]) -> None:
-        """``starting`` for something that is awaited."""
+        """``starting`` for something that is awaited, with a line for each minute that it takes."""
         with self.starting(name):
-            await start
+            waiting = asyncio.create_task(self._report_waiting(name))
+            try:
+                await start
+            finally:
+                waiting.cancel()
+
+    async def _report_waiting(self, name: str) -> None:
+        begin = time.monotonic()
+        for times in count(1):
+            await asyncio.sleep(SECONDS_WAITED)
+            # Where the loop itself was blocked, as in one process, what starts has ended by now.
+            if time.monotonic() - begin < (times + 0.5) * SECONDS_WAITED:
+                logger.info(f"{name}: still starting after {times * SECONDS_WAITED:.0f} s")
 
     def at(self, stage: str, step: int, phase: str, *, steps: int = 0) -> None:
         """Set where the run is."""

@@ -229,14 +229,18 @@ def chain_opening(encoder: PieceEncoder, opening: str) -> tuple[int, ...]:
     return tuple(encoder.encode_after(marker, newline) if opening else encoder.encode([*marker, *newline]))
 
 
-def refuse_too_long(prompts: Sequence[Prompt], *, context_tokens: int, answer_tokens: int) -> None:
-    """Raise ValueError naming the first prompt that leaves less than ``answer_tokens`` of the context."""
+def refuse_too_long(
+    prompts: Sequence[Prompt], *, context_tokens: int, answer_tokens: int, training: bool = False
+) -> None:
+    """Raise ValueError naming the longest prompt that leaves less than ``answer_tokens`` of the context, and what to
+    change; prompts of ``training`` may be left out."""
     room = context_tokens - answer_tokens
     long = [prompt for prompt in prompts if len(prompt.token_ids) > room]
     if long:
+        otherwise = "leave long ones out by data.max_prompt_tokens" if training else "remove the sentence"
         worst = max(long, key=lambda prompt: len(prompt.token_ids))
         raise ValueError(
             f"{counted(len(long), 'prompt')} too long; {worst.uid} has {len(worst.token_ids)} tokens, and "
             f"model.context_tokens ({context_tokens}) minus the answer ({answer_tokens}) leaves {room}: "
-            "raise model.context_tokens, lower max_new_tokens, or remove the sentence"
+            f"raise model.context_tokens, lower max_new_tokens, or {otherwise}"
         )

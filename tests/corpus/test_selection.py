@@ -119,6 +119,16 @@ def test_a_sentence_of_the_evaluation_counts_once_however_many_views_it_has(tmp_
     assert len(selected.pool) == 3
 
 
+def test_where_training_and_evaluation_are_one_file_the_message_says_how_to_divide_it(tmp_path, data) -> None:
+    file = _rows(tmp_path / "c.jsonl", [("Eve1 slept.", 1), ("Ada ran home.", 1)])
+    with pytest.raises(ValueError) as raised:
+        _select(data.model_copy(update={"train": (file,), "evaluation": (file,)}))
+    assert str(raised.value) == (
+        "no training sentences left: 2 dropped: sentence is in the evaluation; "
+        "`python -m scripts.data split FILE --out FOLDER` divides a file"
+    )
+
+
 def test_a_sentence_of_an_evaluation_file_is_not_trained_on_whether_it_is_drawn_or_not(tmp_path, data) -> None:
     rows = [(f"Eve{n} slept.", 1) for n in range(4)] + [("Ada ran home.", 1)]
     data = data.model_copy(update={"train": (_rows(tmp_path / "c.jsonl", rows),), "evaluation_examples": 1})

@@ -249,6 +249,10 @@ def test_a_data_set_called_average_is_in_every_table_beside_the_average(tmp_path
     shown = {str(table.title).partition(" ")[0]: list(table.columns[0].cells) for table in every}
     assert [name for name in shown["Scores"] if name] == ["average", "all", "average"]
     assert shown["Answers"] == ["average", "all", "all"]
+    for width, cell in ((109, "100.00 [100.00, 100.00]"), (108, "100.00")):
+        scores = next(tables(report(found), {}, {}, name="x", width=width))
+        assert next(iter(scores.columns[2].cells)) == cell
+        assert next(iter(scores.columns[4].cells)) == "100.00 [100.00, 100.00]"
     assert shown["F1"] == 2 * ["average", "all", "average"]
 
 

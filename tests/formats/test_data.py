@@ -82,6 +82,13 @@ def test_a_split_may_have_any_known_ending(tmp_path, name) -> None:
     assert [one.sentence for one in load([str(tmp_path)], training=False)] == ["Ada"]
 
 
+def test_of_many_files_without_a_split_five_are_named_and_the_rest_are_counted(tmp_path) -> None:
+    for name in "abcdefg":
+        (tmp_path / f"{name}.jsonl").write_text('{"text": "Ada", "label": []}\n')
+    with pytest.raises(DataError, match=r"mean of a\.jsonl, .*, e\.jsonl and 2 more, or all of"):
+        load([str(tmp_path)], training=True)
+
+
 def test_two_files_of_one_split_are_not_guessed_between(tmp_path) -> None:
     for name in ("train.json", "train.conll"):
         (tmp_path / name).write_text("[]")

@@ -108,6 +108,10 @@ def test_files_of_other_kinds_are_named(tmp_path, name, content, said) -> None:
 def test_json_that_is_cut_off_is_not_taken_for_another_format(tmp_path) -> None:
     problems = read(written(tmp_path / "a.json", '{"text":\t"Ada ran"'))[1]
     assert problems.endswith("a.json, line 1: not valid JSON: Expecting ',' delimiter at column 19")
+    problems = read(written(tmp_path / "b.jsonl", '{"text": "Ada ran'))[1]
+    assert "b.jsonl, row 1: not valid JSON: Unterminated string at column 10; " in problems
+    problems = read(written(tmp_path / "c.jsonl", '{"text": "Ada\tran"}'))[1]
+    assert "c.jsonl, row 1: not valid JSON: Invalid control character at column 14" in problems
 
 
 def test_an_utterance_of_wit_and_a_document_of_stanza_are_read(tmp_path) -> None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import sentencepiece as spm
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from tokenizers import Regex, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
@@ -87,6 +87,21 @@ def test_why_the_hub_refuses_is_told_with_what_to_do(monkeypatch, kind, status, 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     with pytest.raises(ValueError, match=r"'a/b' is not a local folder, and .*" + words):
+        resolve("a/b")
+
+
+def test_without_a_network_its_cause_is_told_and_not_three_lines_of_the_client(monkeypatch) -> None:
+    def download(*_arguments, **_options):
+        try:
+            raise OSError(-2, "Name or service not known")
+        except OSError as error:
+            raise LocalEntryNotFoundError("An error happened, " + 30 * "and more happened, ") from error
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(
+        ValueError, match=r"downloaded \(OSError: \[Errno -2\] Name or service not known\): check the net"
+    ):
         resolve("a/b")
 
 

@@ -131,7 +131,11 @@ def test_what_fails_for_one_answer_makes_that_one_invalid_with_the_line(own) -> 
         ("four", {}, r"four\(a, b, c, d\) must take \(scored\), \(example, answer\) or \(example, answer, rollout\)"),
         ("Fails", {}, r"its constructor failed: OSError: no weights \(.*mine.py, line 29\)"),
         ("NotCalled", {}, "NotCalled is a class whose instances are not callable"),
-        ("scaled", {"bye": 1}, r"does not take the arguments \{'bye': 1\}: missing a required"),
+        (
+            "scaled",
+            {"bye": 1},
+            r"not take the arguments \{'bye': 1\}: missing a required.*; they are the key `arguments`",
+        ),
         ("answered", {"by": 1}, "unexpected keyword argument 'by'"),
         ("Counter", {"begin": 1}, "unexpected keyword argument 'begin'"),
     ],
@@ -139,6 +143,13 @@ def test_what_fails_for_one_answer_makes_that_one_invalid_with_the_line(own) -> 
 def test_a_scorer_that_cannot_be_used_is_refused_in_its_worker_before_any_group(name, arguments, message) -> None:
     with pytest.raises(ValueError, match=f"reward 'mine:{name}'.*{message}"):
         _by_scorer(name, arguments=arguments)
+
+
+def test_a_scorer_with_a_dot_for_its_colon_is_refused_with_the_colon() -> None:
+    with pytest.raises(
+        ValueError, match=r"named 'module:function', not 'a\.mine\.even'; did you mean 'a\.mine:even'\?"
+    ):
+        check(RewardConfig(scorers=(ScorerConfig(use="a.mine.even"),)))
 
 
 @pytest.mark.parametrize("name", ["too_few", "no_list", "four", "NotCalled", "missing"])

@@ -204,8 +204,10 @@ def test_answers_come_back_grounded() -> None:
         ("jsn:loads", {}, "did you mean 'json'"),
         ("rewards.overlapp:overlap", {}, "did you mean 'rewards.overlap'"),
         ("rewards.overlap:overlab", {}, "did you mean 'overlap'"),
-        ("math:pi", {}, "has no function 'pi'"),
+        ("math:pi", {}, "'pi' of module 'math' is not a function or class"),
         (":f", {}, "module:function"),
+        ("json.py:loads", {}, "a path for its module; did you mean 'json:loads'"),
+        ("./rewards/overlap.py:overlap", {}, "a path for its module; did you mean 'rewards.overlap:overlap'"),
     ],
 )
 def test_a_composite_that_cannot_be_built_says_what_is_wrong(preset, weights, message) -> None:

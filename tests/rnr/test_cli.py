@@ -105,10 +105,26 @@ def test_a_misspelt_key_in_the_file_gets_the_nearest_name_too(tmp_path) -> None:
         load_config(_toml(tmp_path, "[sft]\nepoch = 1\n"), [])
 
 
-@pytest.mark.parametrize("flag", ["--steps=4", "grpo.steps=4", "--grpo.steps", "-grpo.steps=4", "--grpo.steps 4"])
-def test_what_is_no_option_is_refused_with_an_example(flag) -> None:
-    with pytest.raises(ValueError, match=r"unknown option .*; overrides are --section\.key=value"):
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--patience=4", "; did you mean --sft.patience=4?"),
+        ("grpo.steps=4", "; did you mean --grpo.steps=4?"),
+        ("-grpo.steps=4", "; did you mean --grpo.steps=4?"),
+        ("--epochs=2", "; did you mean --sft.epochs=2 or --grpo.epochs=2?"),
+        ("--grpo.steps", "; a key and its value are one word: --grpo.steps=VALUE"),
+        ("mine.toml", "; did you mean --config mine.toml?"),
+        ("--dryrun", "; did you mean '--dry-run'?"),
+        ("--confg", "; did you mean '--config'?"),
+        ("--grpo.steps 4", "; overrides are --section.key=value, such as --grpo.steps=4"),
+        ("--zz=4", "; overrides are --section.key=value, such as --grpo.steps=4"),
+        ("", "; overrides are --section.key=value, such as --grpo.steps=4"),
+    ],
+)
+def test_what_is_no_option_is_refused_with_what_may_be_meant(flag, said) -> None:
+    with pytest.raises(ValueError) as raised:
         load_config(None, [flag])
+    assert str(raised.value) == f"unknown option {flag!r}{said}"
 
 
 def test_a_config_that_is_not_utf8_is_named_and_a_byte_order_mark_is_no_part_of_it(tmp_path) -> None:
@@ -129,8 +145,13 @@ def test_a_missing_file_and_broken_toml_name_the_file(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"--config: no file 'missing\.toml'"):
         load_config("missing.toml", [])
     path = _toml(tmp_path, "[grpo\nsteps = 1")
-    with pytest.raises(ValueError, match=r"run\.toml is not valid TOML"):
+    with pytest.raises(ValueError, match=r"run\.toml is not valid TOML.*: \[grpo$"):
         load_config(path, [])
+    path = _toml(tmp_path, "[data]\r\ntrain = [data/train.jsonl]\r\n")
+    with pytest.raises(ValueError, match=r"not valid TOML.*: train = \[data/train\.jsonl\]; text stands in quota"):
+        load_config(path, [])
+    with pytest.raises(ValueError, match=r"--config: '.*' is a folder, not a TOML file"):
+        load_config(str(tmp_path), [])
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """``status.json`` is true after any end of a run."""
 
+import asyncio
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from asyncio import CancelledError
 
 import pytest
@@ -48,6 +50,37 @@ def test_during_setup_the_thing_that_starts_is_named(tmp_path) -> None:
         found = read_status(tmp_path)
     assert found is not None
     assert (found.state, found.stage, found.phase) == ("running", "setup", "generation")
+
+
+def test_of_several_that_start_at_once_those_that_are_awaited_are_named(tmp_path) -> None:
+    status = StatusFile()
+    status.open(tmp_path)
+    with status.starting("policy"):
+        with status.starting("scoring"):
+            both = read_status(tmp_path)
+        one = read_status(tmp_path)
+    assert both is not None
+    assert one is not None
+    assert (both.phase, one.phase) == ("policy, scoring", "policy")
+
+
+def test_what_takes_long_to_start_is_reported_meanwhile(tmp_path, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("rnr.runs.status.SECONDS_WAITED", 0.2)
+    status = StatusFile(say=said.append)
+    asyncio.run(status.started("generation", asyncio.sleep(0.5)))
+    asyncio.run(status.started("scoring", asyncio.sleep(0)))
+    assert said[0] == "generation: still starting after 0 s"
+    assert len(said) == 4
+    assert said[2].startswith("generation: 0.")
+    assert said[3].startswith("scoring: 0.")
+
+    async def blocks() -> None:
+        time.sleep(0.35)
+        await asyncio.sleep(0)
+
+    asyncio.run(status.started("policy", blocks()))
+    assert len(said) == 5
 
 
 def test_what_fails_to_start_is_not_among_what_has_started(tmp_path) -> None:

@@ -94,6 +94,7 @@ def test_a_prompt_longer_than_the_context_is_named(train, tiny_model, tmp_path):
     options = ["--model.context_tokens=128", "--sampling.max_new_tokens=32", "--evaluation.max_new_tokens=32"]
     said = train(write(tmp_path / "a.jsonl", GOOD, long), f"--model.path={tiny_model}", *options)
     assert "1 prompt too long; a/a:2 has" in said
+    assert "leave long ones out by data.max_prompt_tokens" in said
 
 
 def test_fewer_sentences_than_one_step_needs_are_refused(train, tiny_model, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from rnr.cli import load_config
-from scripts import bench, cot, data, evaluate, plan, predict, rescore, train
+from scripts import bench, cot, data, evaluate, plan, predict, replay, report, rescore, scale, serve, train
 from scripts.benchmarks import reading
 from scripts.command_line import among, new_app, repeated, run, threshold_option, within
 
@@ -69,6 +69,16 @@ def test_what_is_missing_or_unknown_is_said_with_where_it_is_listed(argv, said, 
     err = capsys.readouterr().err
     assert err.startswith(f"error: {said}")
     assert err.endswith(" --help lists them\n")
+
+
+@pytest.mark.parametrize("command", [train, evaluate, predict, serve, data, cot, report, replay, rescore, scale, plan])
+def test_help_keeps_the_lines_of_commands_and_wraps_the_rest(command, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert command.main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    commands = (" python -m ", " cat ", " curl ", "     ")
+    assert [line for line in lines if len(line) > 80 and not line.startswith(commands, 1)] == []
+    assert not any(line.endswith("...") for line in lines[lines.index("Options:") :])
 
 
 def test_the_form_of_the_plan_is_no_option_of_a_training(capsys) -> None:

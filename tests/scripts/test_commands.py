@@ -73,5 +73,11 @@ def test_help_and_advice_are_written_as_the_command_was_called(monkeypatch) -> N
 def test_a_folder_that_is_no_run_is_named_by_every_command(tmp_path, capsys, command, argv) -> None:
     assert command.main([str(tmp_path / "nothing"), *argv]) == 2
     assert "nothing is not a run folder: it has no config.json" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="not a run folder"):
+    with pytest.raises(ValueError, match=r"not a run folder: it has no config\.json$"):
         saved_config(tmp_path)
+    folder = _run(tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"not a run folder: it has no config\.json; runs in it: mine$"):
+        saved_config(tmp_path)
+    _run(folder / "export")
+    with pytest.raises(ValueError, match=r"export is the export of a run, not its folder, which is .*mine$"):
+        saved_config(folder / "export")

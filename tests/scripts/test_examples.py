@@ -81,6 +81,29 @@ def test_own_data_is_scored_anew_by_each_call(tmp_path, monkeypatch, capsys) -> 
     assert [out.parent for out in outs] == [tmp_path / "own" / "evaluation"] * 2
 
 
+def test_own_data_never_trains_on_another_file_than_the_one_it_is_given(tmp_path, monkeypatch, capsys) -> None:
+    from examples import own_data
+
+    ran: list[str] = []
+    real = subprocess.run
+
+    def run(words: list[str]) -> subprocess.CompletedProcess:
+        ran.append(words[2])
+        return real(words, capture_output=True) if words[2] == "scripts.data" else subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    mine, options = tmp_path / "mine.jsonl", ["--folder", str(tmp_path / "own"), "--dry-run"]
+    mine.write_text((ROOT / "examples" / "data" / "library.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
+    assert own_data.main([str(mine), *options]) == own_data.main([str(mine), *options]) == 0
+    assert ran == ["scripts.data", "scripts.data", "scripts.train", "scripts.data", "scripts.train"]
+    capsys.readouterr()
+    mine.write_text("\n".join(mine.read_text(encoding="utf-8").splitlines()[:30]), encoding="utf-8")
+    for file in (str(mine), str(ROOT / "examples" / "data" / "library.jsonl")):
+        assert own_data.main([file, *options]) == 2
+        assert f"data was not divided from {file} as it is now: remove it, or give" in capsys.readouterr().out
+    assert len(ran) == 5
+
+
 def test_an_example_ends_with_the_exit_code_of_what_failed(tmp_path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"sentence": "Ada ran", "entities": [{"text": "Bob", "label": "person"}]}\n')
     command = [sys.executable, "-m", "examples.own_data", str(tmp_path / "bad.jsonl"), "--folder", str(tmp_path)]

@@ -60,7 +60,7 @@ def test_a_replay_shows_the_schema_the_entities_and_what_the_reward_gives_now(fo
     said = capsys.readouterr().out
     assert "schema: person, city" in said
     assert "gold: Ada [person]; Rome [city]; Bob [person]" in said
-    assert "rollout 0: reward 1.0 as saved" in said
+    assert "rollout 0: reward 1 as saved" in said
     assert "rollout 1: reward saved 0.5, now 0.4" in said
     assert "type       Rome [person] 15-19" in said
     assert "missed     Bob [person] 8-11" in said

@@ -176,10 +176,10 @@ def _written_otherwise(text: str, start: int, end: int, sentence: str, place: Pl
     if folded(there) != folded(text):
         found = [] if text in sentence else places_of(text, sentence)
         if len(found) != 1:
-            differ = f" ({difference(text, there)})" if len(text) == len(there) else ""
+            elsewhere = _where(text, start, sentence)
+            differ = f" ({difference(text, there)})" if len(text) == len(there) and not elsewhere else ""
             raise ValueError(
-                f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}{differ}"
-                f"{_where(text, start, sentence)}"
+                f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}{differ}{elsewhere}"
             )
         start, end = found[0]
     place.note(MATCHED, f"{text!r} -> {sentence[start:end]!r}: {difference(text, sentence[start:end])}")

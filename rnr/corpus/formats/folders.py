@@ -13,6 +13,7 @@ from rnr.corpus.formats.rows import DataError, are_texts
 from rnr.corpus.formats.tools.brat import is_brat_folder
 from rnr.corpus.formats.unsupported.endings import ENDINGS
 from rnr.corpus.report import Reading
+from rnr.messages import few
 
 SPLITS = ("train", "test", "validation", "valid", "val", "dev", "devel")
 """Names of files and folders that are a part of a data set and not one of their own."""
@@ -230,10 +231,10 @@ def _what(place: Path) -> str:
             return "; words and tags lie in two files: `paste seq.in seq.out > train.txt` puts them side by side"
         folders = [file for file in place.iterdir() if file.is_dir()]
         every = f"; all of them are '{place}/*'" if len(folders) == len(there) > 1 else ""
-        return f"; there are {', '.join(there[:5])}{every}" if there else "; it is empty"
+        return f"; there are {few(there, 5)}{every}" if there else "; it is empty"
     endings = {"".join(file.suffixes[-2:]) if bare(file) != file else file.suffix for file in files}
     every = f", or all of them by '{place}/*{endings.pop()}'" if len(endings) == 1 else ""
-    return f"; name the one you mean of {', '.join(file.name for file in files[:5])}{every}"
+    return f"; name the one you mean of {few([file.name for file in files], 5)}{every}"
 
 
 def _may_be_data(file: Path) -> bool:
@@ -257,7 +258,7 @@ def _only_one(folder: Path) -> Path:
     """What lies in the folder of a split; raises DataError for several files."""
     files = [] if (folder / "state.json").is_file() or is_brat_folder(folder) else _files_of_data(folder)
     if len(files) > 1:
-        listed = ", ".join(file.name for file in files[:5])
+        listed = few([file.name for file in files], 5)
         raise DataError(f"{folder}: this split lies in {len(files)} files ({listed}); name them all: '{folder}/*'")
     return files[0] if files else folder
 

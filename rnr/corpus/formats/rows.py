@@ -144,7 +144,9 @@ def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
         return not_utf8(f"byte {error.start}")
     if isinstance(error, RecursionError):
         return "nested too deeply to be read"
-    at = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+    at = str(error)
+    if isinstance(error, json.JSONDecodeError):  # some of its messages end with an "at" of their own
+        at = f"{error.msg.removesuffix(' at').removesuffix(' starting')} at column {error.colno}"
     if isinstance(error, json.JSONDecodeError) and error.doc[error.pos :].strip() == ",":
         return f"not valid JSON: {at}; a comma stands behind the value, as in a list: JSON lines have none"
     if isinstance(error, json.JSONDecodeError) and (hint := _hint(error.doc, error.pos) or _of_text(error)):
