@@ -64,12 +64,12 @@ def test_of_several_that_start_at_once_those_that_are_awaited_are_named(tmp_path
     assert (both.phase, one.phase) == ("policy, scoring", "policy")
 
 
-def test_what_takes_long_to_start_is_reported_meanwhile(tmp_path, monkeypatch) -> None:
-    said: list[str] = []
+def test_what_takes_long_to_start_is_reported_meanwhile(monkeypatch, caplog) -> None:
     monkeypatch.setattr("rnr.runs.status.SECONDS_WAITED", 0.2)
-    status = StatusFile(say=said.append)
+    status = StatusFile()
     asyncio.run(status.started("generation", asyncio.sleep(0.5)))
     asyncio.run(status.started("scoring", asyncio.sleep(0)))
+    said = caplog.messages
     assert said[0] == "generation: still starting after 0 s"
     assert len(said) == 4
     assert said[2].startswith("generation: 0.")
@@ -80,7 +80,7 @@ def test_what_takes_long_to_start_is_reported_meanwhile(tmp_path, monkeypatch) -
         await asyncio.sleep(0)
 
     asyncio.run(status.started("policy", blocks()))
-    assert len(said) == 5
+    assert len(caplog.messages) == 5
 
 
 def test_what_fails_to_start_is_not_among_what_has_started(tmp_path) -> None:
