@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rnr.config import worker_range
 from rnr.files.whole import write_whole
-from rnr.runs.run_folder import is_active, saved_config
+from rnr.runs.lock import is_active
+from rnr.runs.run_folder import saved_config
 
 FILE = "rollout_workers"
 """Name of the file; it holds a value of ``cluster.rollout_workers``."""

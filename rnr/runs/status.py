@@ -11,7 +11,7 @@ import sys
 import time
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from rnr.files.free_space import is_no_room
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
 from rnr.runs.forecast import Forecast
+from rnr.runs.lock import is_active
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 LOGS = "logs"
@@ -84,14 +85,15 @@ class StatusFile:
         self._say = say
         self.forecast = Forecast()
         """The source of ``seconds_left``, once there is a plan."""
-        self._began = process.create_time()
+        self._age = max(0.0, time.time() - process.create_time())
+        self._since = time.monotonic()
         self._written = 0.0
         self._row: dict[str, Any] = {
             "state": "running",
             "pid": process.pid,
-            "pid_since": self._began,
+            "pid_since": process.create_time(),
             "host": socket.gethostname(),
-            "started": _time(self._began),
+            "started": _time(process.create_time()),
             "stage": "setup",
             "step": 0,
             "steps": 0,
@@ -107,7 +109,7 @@ class StatusFile:
     @property
     def seconds(self) -> float:
         """Since this process was started, including imports."""
-        return time.time() - self._began
+        return self._age + time.monotonic() - self._since
 
     @property
     def state(self) -> State:
@@ -214,7 +216,7 @@ def read_status(folder: Path) -> Status | None:
     except (ValueError, OSError) as error:
         print(f"{_unread(error, file)}: run status unknown; it is rewritten by the next run", file=sys.stderr)
         return None
-    killed = status.state == "running" and not _alive(status)
+    killed = status.state == "running" and not _alive(status, folder)
     return replace(status, state="killed") if killed else status
 
 
@@ -226,10 +228,14 @@ def _unread(error: Exception, file: Path) -> str:
     return str(error)
 
 
-def _alive(status: Status) -> bool:
+def _alive(status: Status, folder: Path) -> bool:
     """Whether the process of a status is alive; one on another host is assumed to be."""
     if status.host != socket.gethostname():
         return bool(status.host)
+    with suppress(OSError):  # the lock of another user
+        if is_active(folder):
+            return True
+    # Without a lock, by its start; that changes where the clock is set.
     since = status.more.get("pid_since")
     if not isinstance(since, int | float):
         return False  # a pid alone does not identify a process
