@@ -33,6 +33,10 @@ SECONDS_BETWEEN = 0.5
 """Minimum time between writes of steps in one phase."""
 
 
+class RunFolderGone(RuntimeError):
+    """The run folder was moved or removed under its run."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """What is known of a run."""
@@ -82,6 +86,7 @@ class StatusFile:
         started, with its seconds."""
         process = psutil.Process()
         self._folder: Path | None = None
+        self._mark: Path | None = None
         self._say = say
         self.forecast = Forecast()
         """The source of ``seconds_left``, once there is a plan."""
@@ -124,6 +129,7 @@ class StatusFile:
     def open(self, folder: Path) -> None:
         """Write to this run folder from now on."""
         self._folder = folder
+        self._mark = config if (config := folder / "config.json").exists() else folder
         self._row["worker_logs"] = str(folder / LOGS)
         (folder / LOGS).mkdir(exist_ok=True)
         self._write()
@@ -146,17 +152,18 @@ class StatusFile:
             await start
 
     def at(self, stage: str, step: int, phase: str, *, steps: int = 0) -> None:
-        """Set where the run is."""
+        """Set where the run is. Raises RunFolderGone where the run folder is no longer there."""
         same = (self._row["stage"], self._row["phase"]) == (stage, phase)
         self._row |= {"stage": stage, "step": step, "phase": phase, "since": _time()}
         self._row |= {"steps": steps, "seconds_left": round(self.forecast.seconds_left, 1) or None}
+        self._refuse_without_folder()
         if not same or time.monotonic() - self._written >= SECONDS_BETWEEN:
             self._write()
 
     @contextmanager
     def until_the_end(self) -> Iterator[None]:
         """The block of a run; its end sets the state. An interrupt and ``SystemExit``, as a signal handler raises it,
-        stop a run; every other exception is a failure."""
+        stop a run; every other exception is a failure: RunFolderGone whatever it is, where the run folder is gone."""
         try:
             yield
         except Stopped as stop:
@@ -167,6 +174,7 @@ class StatusFile:
             raise
         except BaseException as error:
             self.failed(error)
+            self._refuse_without_folder()
             raise
         self.done()
 
@@ -189,8 +197,18 @@ class StatusFile:
         self._row |= {"state": state, "ended": _time(), "seconds_left": None, **more}
         self._write()
 
+    def _refuse_without_folder(self) -> None:
+        if self._is_gone():
+            raise RunFolderGone(
+                f"{self._folder} was moved or removed while its run was going on: nothing more can be kept. Put it "
+                "back, then resume with --resume"
+            )
+
+    def _is_gone(self) -> bool:
+        return self._mark is not None and not self._mark.exists()
+
     def _write(self) -> None:
-        if self._folder is None:
+        if self._folder is None or self._is_gone():  # a write would make a folder that nobody can resume
             return
         self._written = time.monotonic()
         self._row["updated"] = _time()

@@ -15,7 +15,7 @@ import pytest
 from rnr.faults import Stopped
 from rnr.runs.forecast import Forecast
 from rnr.runs.lock import take_lock
-from rnr.runs.status import StatusFile, read_status
+from rnr.runs.status import RunFolderGone, StatusFile, read_status
 from tests.project.test_imports import ROOT
 
 
@@ -133,6 +133,21 @@ def test_a_run_that_was_stopped_stays_so_whatever_comes_of_its_workers(tmp_path)
     found = read_status(tmp_path)
     assert found is not None
     assert (found.state, found.error) == ("stopped", "")
+
+
+def test_a_run_whose_folder_is_moved_or_removed_ends_and_makes_no_other(tmp_path) -> None:
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    status = _started(folder)
+    folder.rename(moved)
+    with pytest.raises(RunFolderGone, match=f"{folder} was moved or removed while"), status.until_the_end():
+        status.at("grpo", 4, "rollout")
+    (folder / "checkpoints").mkdir(parents=True)  # by a writer that came first
+    with pytest.raises(RunFolderGone), status.until_the_end():
+        raise FileNotFoundError("metrics.jsonl")
+    assert [path.name for path in folder.iterdir()] == ["checkpoints"]
+    assert json.loads((moved / "status.json").read_text())["step"] == 3
 
 
 def test_a_killed_process_is_told_from_a_running_one(tmp_path) -> None:
