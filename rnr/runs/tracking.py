@@ -19,6 +19,7 @@ from rnr.evaluation.scoring import Evaluation
 from rnr.faults import Stopped
 from rnr.files.jsonl import json_line, keep_lines, whole_rows
 from rnr.files.whole import append_whole, write_whole
+from rnr.messages import counted
 from rnr.runs.guarded import FINISH_SECONDS, Guarded
 from rnr.runs.tensorboard_run import TensorboardRun
 from rnr.runs.wandb_run import WandbRun, end_service, upload_later
@@ -49,8 +50,9 @@ class Tracker:
         config: Mapping[str, Any],
         say: Callable[[str], None] = print,
     ) -> None:
-        """``say`` gets a line about uploads and failures."""
+        """``say`` gets a line about uploads, failures and lost lines."""
         self._folder = folder
+        self._say = say
         folder.mkdir(parents=True, exist_ok=True)
         self._wandb: Guarded[WandbRun] | None = None
         if options.wandb_project:
@@ -120,7 +122,9 @@ class Tracker:
             return at < (order[stage], step) and not again
 
         for name in ("metrics.jsonl", "rollouts.jsonl", "tokens.jsonl"):
-            keep_lines(self._folder / name, wanted)
+            if damaged := keep_lines(self._folder / name, wanted):
+                lines = counted(damaged, "line")
+                self._say(f"{name}: removed {lines} that cannot be read: the file was damaged, not cut by a kill")
 
     def __enter__(self) -> Self:
         return self
