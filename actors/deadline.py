@@ -1,12 +1,18 @@
-"""The one way to wait for a remote call: with a deadline, and with the name of the place in the error."""
+"""How to wait for a remote call, and for Ray itself: with a deadline, and with the name of the place in the error."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError
 
 from rnr.faults import WorkerUnusable
+
+Result = TypeVar("Result")
 
 KILLED_FOR_MEMORY = "the worker was killed by Ray's memory monitor, because its host ran out of memory"
 
@@ -37,6 +43,30 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
             call.cancel()
             if isinstance(reference, ray.ObjectRef):
                 ray.cancel(reference)
+
+
+async def called(call: Callable[[], Result], *, place: str, seconds: float, lost: type[RuntimeError]) -> Result:
+    """What a call of Ray itself returns, such as that for its nodes: it waits in compiled code, without end where Ray's
+    control service is silent. Raises ``lost(place: why)`` when it lets ``seconds`` pass, and what the call raises.
+
+    Its thread is a daemon, for which the end of the process does not wait."""
+    loop, answered = asyncio.get_running_loop(), asyncio.Event()
+    outcome: Future[Result] = Future()
+
+    def make() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(answered.set)
+
+    Thread(target=make, name="ray call", daemon=True).start()
+    try:
+        await asyncio.wait_for(answered.wait(), seconds)
+    except TimeoutError:
+        raise lost(f"{place}: Ray did not answer within {seconds:g} s") from None
+    return outcome.result()
 
 
 def _death(error: Exception) -> str:

@@ -168,6 +168,7 @@ class StatusFile:
             yield
         except Stopped as stop:
             self.stopped(str(stop))
+            self._refuse_without_folder()
             raise
         except (KeyboardInterrupt, SystemExit, CancelledError) as interrupt:
             self.stopped(f"interrupted ({type(interrupt).__name__})")

@@ -1,6 +1,8 @@
-"""What is said of a worker that died."""
+"""What is said of a worker that died, and of a Ray that is silent."""
 
 import asyncio
+import threading
+import time
 
 import pytest
 
@@ -8,7 +10,7 @@ pytest.importorskip("ray")
 
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 
-from actors.deadline import KILLED_FOR_MEMORY, answer
+from actors.deadline import KILLED_FOR_MEMORY, answer, called
 
 LOW = "2 worker(s) were killed due to the node running low on memory. 22.2 of 23.5 GB"
 
@@ -29,3 +31,37 @@ def test_a_worker_that_was_killed_for_memory_is_told_from_one_that_died_otherwis
     with pytest.raises(RuntimeError) as raised:
         asyncio.run(answer(call(), place="learner rank 0, phase update", seconds=60, lost=RuntimeError))
     assert str(raised.value) == f"learner rank 0, phase update: {said}"
+
+
+def _fails() -> None:
+    raise ValueError("no such name")
+
+
+def test_a_call_of_ray_that_never_returns_is_given_up_and_stops_neither_the_loop_nor_the_end() -> None:
+    silent, ticks = threading.Event(), []
+
+    async def ticking() -> None:
+        while True:
+            ticks.append(0)
+            await asyncio.sleep(0.02)
+
+    async def run() -> None:
+        task = asyncio.create_task(ticking())
+        with pytest.raises(RuntimeError, match=r"^rollout-0\.1, phase start: Ray did not answer within 0\.3 s$"):
+            await called(silent.wait, place="rollout-0.1, phase start", seconds=0.3, lost=RuntimeError)
+        task.cancel()
+
+    begin = time.monotonic()
+    asyncio.run(run())
+    assert time.monotonic() - begin < 10
+    assert len(ticks) > 2
+    silent.set()
+
+
+def test_a_call_of_ray_gives_what_it_returns_or_raises() -> None:
+    async def run(call):
+        return await called(call, place="a", seconds=60, lost=RuntimeError)
+
+    assert asyncio.run(run(lambda: 3)) == 3
+    with pytest.raises(ValueError, match="no such name"):
+        asyncio.run(run(_fails))

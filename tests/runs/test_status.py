@@ -146,6 +146,8 @@ def test_a_run_whose_folder_is_moved_or_removed_ends_and_makes_no_other(tmp_path
     (folder / "checkpoints").mkdir(parents=True)  # by a writer that came first
     with pytest.raises(RunFolderGone), status.until_the_end():
         raise FileNotFoundError("metrics.jsonl")
+    with pytest.raises(RunFolderGone), status.until_the_end():
+        raise Stopped("the checkpoint holds grpo up to step 4")
     assert [path.name for path in folder.iterdir()] == ["checkpoints"]
     assert json.loads((moved / "status.json").read_text())["step"] == 3
 
