@@ -8,7 +8,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError
+from ray.exceptions import GetTimeoutError, NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError
 
 from rnr.faults import WorkerUnusable
 
@@ -66,7 +66,10 @@ async def called(call: Callable[[], Result], *, place: str, seconds: float, lost
         await asyncio.wait_for(answered.wait(), seconds)
     except TimeoutError:
         raise lost(f"{place}: Ray did not answer within {seconds:g} s") from None
-    return outcome.result()
+    try:
+        return outcome.result()
+    except GetTimeoutError as error:  # of some calls, after a minute
+        raise lost(f"{place}: Ray did not answer ({error})") from None
 
 
 def _death(error: Exception) -> str:

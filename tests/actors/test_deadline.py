@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from ray.exceptions import ActorDiedError, OutOfMemoryError
+from ray.exceptions import ActorDiedError, GetTimeoutError, OutOfMemoryError
 
 from actors.deadline import KILLED_FOR_MEMORY, answer, called
 
@@ -35,6 +35,10 @@ def test_a_worker_that_was_killed_for_memory_is_told_from_one_that_died_otherwis
 
 def _fails() -> None:
     raise ValueError("no such name")
+
+
+def _gives_up() -> None:
+    raise GetTimeoutError("There was timeout")
 
 
 def test_a_call_of_ray_that_never_returns_is_given_up_and_stops_neither_the_loop_nor_the_end() -> None:
@@ -65,3 +69,5 @@ def test_a_call_of_ray_gives_what_it_returns_or_raises() -> None:
     assert asyncio.run(run(lambda: 3)) == 3
     with pytest.raises(ValueError, match="no such name"):
         asyncio.run(run(_fails))
+    with pytest.raises(RuntimeError, match=r"^a: Ray did not answer \(There was timeout\)$"):
+        asyncio.run(run(_gives_up))
