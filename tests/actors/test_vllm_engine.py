@@ -93,7 +93,7 @@ def test_sockets_lie_in_a_folder_that_goes_with_the_engine(fails, monkeypatch) -
         return recorded
 
     monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
-    monkeypatch.setattr("vllm.AsyncEngineArgs", lambda **_arguments: None)
+    monkeypatch.setattr("vllm.AsyncEngineArgs", lambda **arguments: SimpleNamespace(**arguments))
     monkeypatch.setattr("vllm.v1.engine.async_llm.AsyncLLM.from_engine_args", from_engine_args)
     engine, recorded = _engine()
     engine = pickle.loads(pickle.dumps(VllmEngine(engine._settings)))  # as Ray takes it to its worker
