@@ -1,10 +1,15 @@
-"""The one way to wait for a remote call: with a deadline, and with the name of the place in the error."""
+"""How to wait for a remote call, and for Ray itself: with a deadline, and with the name of the place in the error."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import (
+    GetTimeoutError,
     LocalRayletDiedError,
     NodeDiedError,
     ObjectLostError,
@@ -14,6 +19,8 @@ from ray.exceptions import (
 )
 
 from rnr.faults import WorkerUnusable
+
+Result = TypeVar("Result")
 
 DEATHS = (RayActorError, NodeDiedError, OutOfMemoryError, WorkerCrashedError, LocalRayletDiedError)
 """What Ray raises where the process or the host of an actor or of a task is gone."""
@@ -49,6 +56,33 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
                 ray.cancel(reference)
         elif not call.cancelled():
             call.exception()  # of an answer that is not waited for: nobody else asks
+
+
+async def called(call: Callable[[], Result], *, place: str, seconds: float, lost: type[RuntimeError]) -> Result:
+    """What a call of Ray itself returns, such as that for its nodes: it waits in compiled code, without end where Ray's
+    control service is silent. Raises ``lost(place: why)`` when it lets ``seconds`` pass, and what the call raises.
+
+    Its thread is a daemon, for which the end of the process does not wait."""
+    loop, answered = asyncio.get_running_loop(), asyncio.Event()
+    outcome: Future[Result] = Future()
+
+    def make() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(answered.set)
+
+    Thread(target=make, name="ray call", daemon=True).start()
+    try:
+        await asyncio.wait_for(answered.wait(), seconds)
+    except TimeoutError:
+        raise lost(f"{place}: Ray did not answer within {seconds:g} s") from None
+    try:
+        return outcome.result()
+    except GetTimeoutError as error:  # of some calls, after a minute
+        raise lost(f"{place}: Ray did not answer ({error})") from None
 
 
 def _death(error: Exception) -> str:

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 PREFIX = "rnr-worker-"
 SHARED_MEMORY = Path("/dev/shm")
 LONGEST_ROOT = 40
@@ -79,8 +81,14 @@ def sweep_host() -> None:
         remove_abandoned_by_workers()
 
 
-def remove(folder: Path) -> None:
-    """Remove a held folder, those of workers in its folder ``tmp``, and their semaphores."""
+def remove(folder: Path, *, spare_own: bool = False) -> None:
+    """Remove a held folder, those of workers in its folder ``tmp``, and their semaphores; and end the processes that a
+    worker has started and left, such as a server of a user's reward: they were given the folder for temporary files.
+    ``spare_own`` are those that this process has started itself."""
+    for process in _left_in(folder):
+        with suppress(psutil.Error):
+            if not (spare_own and process.ppid() == os.getpid()):
+                process.kill()
     for name in (folder.name, *(inner.name for inner in folder.glob(f"tmp/{PREFIX}*"))):
         for semaphore in SHARED_MEMORY.glob(f"sem.{name}-*"):
             semaphore.unlink(missing_ok=True)
@@ -92,6 +100,17 @@ def remove(folder: Path) -> None:
             path.unlink(missing_ok=True)
     if all(path.name == "lock" for path in folder.glob("*")):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_in(folder: Path) -> Iterator[psutil.Process]:
+    """The other processes of this user that were told to put their temporary files into a held folder."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid == os.getpid() or process.uids().real != os.getuid():
+                continue
+            temporary = Path(process.environ().get("TMPDIR", ""))
+            if folder == temporary or folder in temporary.parents:
+                yield process
 
 
 def move_temporary_files() -> None:

@@ -1,11 +1,13 @@
 """What vLLM reads from the environment of the process that starts it."""
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from actors.engine import EngineSettings
+from actors.locked_folder import held_for_a_while, root_of_workers
 
 SOCKETS = "VLLM_RPC_BASE_PATH"
 """The folder of an engine's sockets, which remain when it ends."""
@@ -41,3 +43,16 @@ def sockets_in(folder: Path) -> Iterator[None]:
         yield
     finally:  # the folder goes with the engine, and another one that this process starts may not look for it
         del os.environ[SOCKETS]
+
+
+@contextmanager
+def literal_path(folder: str) -> Iterator[str]:
+    """A path of a model's folder that vLLM finds: it takes one with ``[``, ``*`` or ``?`` for a pattern, and is given a
+    link to it for the length of the block."""
+    if glob.escape(folder) == folder:
+        yield folder
+        return
+    with held_for_a_while(root_of_workers()) as place:
+        link = place / "model"
+        link.symlink_to(folder)
+        yield str(link)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
+from rnr.model_folder import weights_digest
 from rnr.types import Prompt, Sample
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FILE = "inputs.json"
 EVALUATION = "evaluation"
+MODEL = "the model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +34,10 @@ class RunInputs:
 
 
 def inputs_of(prepared: "Prepared") -> dict[str, str]:
-    """Stage -> sha256 of its input: tokens, uids, gold mentions, and how greedy answers are decoded."""
+    """Stage -> sha256 of its input: tokens, uids, gold mentions, and how greedy answers are decoded; and that of the
+    weights that all begin with, which with LoRA are in no checkpoint."""
     return {
+        MODEL: weights_digest(prepared.model_folder),
         "the warm start": _digest(map(_of_sample, (*prepared.sft, *prepared.held_out))),
         "GRPO": _digest(map(_of_prompt, prepared.prompts)),
         EVALUATION: _digest([*map(_of_prompt, prepared.evaluation), (prepared.label_calibration, ())]),
@@ -43,6 +47,7 @@ def inputs_of(prepared: "Prepared") -> dict[str, str]:
 def check_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
     """Raise ValueError, naming the stage, if the input of a resumed run differs from the one it was started with."""
     before = read_inputs(folder)
+    _refuse_other_model(folder, before, inputs, "--resume")
     for stage, digest in inputs.items():
         if before.get(stage, digest) != digest:
             raise ValueError(
@@ -50,6 +55,19 @@ def check_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
                 "the config is the same: a data file, data.definitions, data.prompt or the chat template has changed; "
                 "restore it, or start a new run with another run.name"
             )
+
+
+def check_model(folder: Path, inputs: Mapping[str, str]) -> None:
+    """Raise ValueError if the run in ``folder``, whose warm start is to be reused, began with other weights."""
+    _refuse_other_model(folder, read_inputs(folder), inputs, "sft.from_run")
+
+
+def _refuse_other_model(folder: Path, before: Mapping[str, str], inputs: Mapping[str, str], what: str) -> None:
+    if before.get(MODEL, inputs.get(MODEL)) != inputs.get(MODEL):
+        raise ValueError(
+            f"{what}: the weights in model.path are not those that the run in {folder} was started with, although its "
+            "name is the same: restore them, or start a new run with another run.name"
+        )
 
 
 def keep_inputs(folder: Path, inputs: Mapping[str, str]) -> None:

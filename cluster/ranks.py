@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import ray
 
-from actors.deadline import answer
+from actors.deadline import answer, called
 from actors.slots import end
 from cluster.nodes import LOOPBACK
 from learner.batch import mini_batches, plan_microbatches, weigh
@@ -83,7 +83,9 @@ class LearnerRanks:
             handle.__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
             for handle in self._handles
         ]
-        return meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes(), outward=outward)
+        ids = await self._gather("rendezvous", calls, seconds)
+        nodes = await called(ray.nodes, place="learner, phase rendezvous", seconds=seconds, lost=RankDied)
+        return meeting_place(ids, nodes, outward=outward)
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
         """One supervised optimizer step; metrics averaged over all target tokens."""

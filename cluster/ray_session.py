@@ -85,7 +85,7 @@ class _Local:
                 os.environ[name] = self._before[name]
         ray_constants.ENABLE_RAY_CLUSTER = self._clustered
         _read_token_again()
-        remove(self.folder)
+        remove(self.folder, spare_own=True)  # W&B's service, which its own end waits for
         remove_abandoned_by_workers()
         os.close(self._lock)
 

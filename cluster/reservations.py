@@ -1,9 +1,9 @@
 """Places on nodes, held by Ray's placement groups: one for each bundle, because a placement group cannot grow."""
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ray._private import state
@@ -15,7 +15,7 @@ from ray.util.placement_group import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from actors.deadline import answer
+from actors.deadline import answer, called
 from actors.pool import WorkerLost
 from cluster.assignment import assign, spread_note
 from cluster.nodes import elsewhere
@@ -43,16 +43,19 @@ class Reservations:
         they have one. Nodes to ``avoid`` are left out, and a place there is given up. Raises WorkerLost when no node
         has room within ``seconds``."""
         name = bundle.members[0]
-        if avoid and await asyncio.to_thread(self.node_of, name) in avoid:
+        ask = partial(called, place=f"{' and '.join(bundle.members)}, phase start", seconds=seconds, lost=WorkerLost)
+        if avoid and await ask(partial(self.node_of, name)) in avoid:
             self.release(name)
         if name not in self.groups:
-            node = node or await asyncio.to_thread(roomiest, bundle.resources, avoid)
-            group = placement_group(
+            node = node or await ask(partial(roomiest, bundle.resources, avoid))
+            make = partial(
+                placement_group,
                 [bundle.resources],
                 strategy="STRICT_PACK",
                 _soft_target_node_id=node,
                 bundle_label_selector=[elsewhere(avoid)],
             )
+            group = await ask(make)
             self.groups |= dict.fromkeys(bundle.members, group)
         group = self.groups[name]
         try:
@@ -95,13 +98,14 @@ async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:
     """Reserve the bundles that are to be held, each on the node that ``assign`` gives it, and say where the learner's
     ranks are on several; raises WorkerLost naming the first that no node had room for in time."""
     reservations = Reservations({})
-    found = assign(bundles, await asyncio.to_thread(free_by_node)) if bundles else {}
+    ask = partial(called, place="places for the workers", seconds=seconds, lost=WorkerLost)
+    found = assign(bundles, await ask(free_by_node)) if bundles else {}
     # Only a bundle that no node has room for now waits for one.
     for bundle in sorted(bundles, key=lambda bundle: bundle.members[0] not in found):
         if bundle.held:
             await reservations.claim(bundle, seconds=seconds, node=found.get(bundle.members[0]))
     ranks = (bundle.members[0] for bundle in bundles if bundle.ranks)
-    nodes = [await asyncio.to_thread(reservations.node_of, name) for name in ranks]
+    nodes = [await ask(partial(reservations.node_of, name)) for name in ranks]
     if note := spread_note([node for node in nodes if node]):
         logger.info(note)
     return reservations

@@ -25,7 +25,7 @@ from cluster.gpus import worker_gpus
 from cluster.graceful_stop import GracefulStop, nothing_to_save
 from cluster.host_checks import check_machine
 from cluster.in_process import resources_in_process
-from cluster.inputs import RunInputs, check_inputs, inputs_of, keep_inputs
+from cluster.inputs import RunInputs, check_inputs, check_model, inputs_of, keep_inputs
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
@@ -109,6 +109,8 @@ def load_and_check(config: Config, *, resume: bool) -> RunInputs:
     digests = inputs_of(prepared)
     if resume:
         check_inputs(run_folder(config.run), digests)
+    if start:
+        check_model(start.parents[1], digests)
     return RunInputs(prepared=prepared, schedule=schedule, digests=digests, warm_start=start)
 
 

@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from actors.pool import Pool
+from actors.deadline import called
+from actors.pool import Pool, WorkerLost
 from actors.slots import Slot
 from cluster.placement import IN_PROCESS
 from rnr.config import ClusterConfig
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 EVERY = 2.0
 """Seconds between two checks of the cluster."""
+
+SILENT = 60.0
+"""Seconds that Ray has to say what the cluster is."""
 
 PATIENCE = 20.0
 """Seconds that a worker of a range, whose node went, may be without a place before the run continues without it."""
@@ -85,7 +89,8 @@ class Autoscaler:
 
     async def _possible(self) -> int:
         coming = [slot for slot in self.pool.slots if not slot.ready]
-        placed, room, ranks = await asyncio.to_thread(self._ask, [slot.name for slot in coming])
+        ask = partial(self._ask, [slot.name for slot in coming])
+        placed, room, ranks = await called(ask, place="the cluster", seconds=SILENT, lost=WorkerLost)
         placeless = [slot for slot in coming if slot.name not in placed and not slot.ready]
         if ranks:
             return self._beside(len(self.pool.slots), len(placeless), ranks)

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.deadline import answer
+from actors.deadline import answer, called
 from actors.engine import EngineSettings
 from actors.locked_folder import move_temporary_files, sweep_host
 from actors.pool import Handle, WorkerLost
@@ -23,7 +23,7 @@ from actors.worker_log import print_to
 from cluster import ray_session
 from cluster.nodes import elsewhere, unreachable
 from cluster.placement import rollout_bundle
-from cluster.ranks import LearnerRanks
+from cluster.ranks import LearnerRanks, RankDied
 from cluster.reservations import Reservations, room
 from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
@@ -69,7 +69,7 @@ class RayWorkers:
         await self._reservations.claim(
             rollout_bundle(self._cluster, slot),
             seconds=self._deadlines.start,
-            avoid=await unreachable(ray.nodes()),
+            avoid=await unreachable(await self._called(f"{name}, phase start", ray.nodes)),
         )
         # Workers with one seed would draw alike.
         settings = replace(settings, seed=settings.seed + int(slot.rpartition("-")[2]))
@@ -81,15 +81,14 @@ class RayWorkers:
             runtime_env={"env_vars": QUIET},
             name=name,
         )
-        handle = actor.remote(VllmEngine(settings))
-        return await self._wait_for_start(name, handle)
+        return await self._wait_for_start(name, lambda: actor.remote(VllmEngine(settings)))
 
     async def sweep(self, seconds: float = 5.0) -> None:
         """Remove what workers that are no more have left on each node of a cluster, as far as it answers within
         ``seconds``; a local Ray removes it itself."""
         if ray_session.is_local():
             return
-        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        nodes = [node["NodeID"] for node in await self._called("the end of the workers", ray.nodes) if node["Alive"]]
         task: Any = ray.remote(num_cpus=0, max_retries=0)(sweep_host)
         there = (NodeAffinitySchedulingStrategy(node_id=node, soft=False) for node in nodes)
         swept = [task.options(scheduling_strategy=strategy).remote() for strategy in there]
@@ -121,19 +120,25 @@ class RayWorkers:
         actor: Any = ray.remote(RewardWorker).options(
             num_cpus=self._cluster.cpus_per_worker, scheduling_strategy="SPREAD", name=name
         )
-        handle = actor.remote(reward, max_new_tokens=max_new_tokens, import_path=tuple(sys.path))
-        return await self._wait_for_start(name, handle)
+        import_path = tuple(sys.path)
+        return await self._wait_for_start(
+            name, lambda: actor.remote(reward, max_new_tokens=max_new_tokens, import_path=import_path)
+        )
 
     async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> Handle:
         """A worker for a further scorer, which has loaded it and tried it on rewards of these parts."""
         actor: Any = ray.remote(ScorerWorker).options(
             num_cpus=scorer.cpus, num_gpus=scorer.gpus, scheduling_strategy="SPREAD", name=name
         )
-        handle = actor.remote(scorer, trial_seconds=trial_seconds, parts=parts, import_path=tuple(sys.path))
-        return await self._wait_for_start(name, handle)
+        tried = {"trial_seconds": trial_seconds, "parts": parts, "import_path": tuple(sys.path)}
+        return await self._wait_for_start(name, lambda: actor.remote(scorer, **tried))
 
-    async def _wait_for_start(self, name: str, handle: Any) -> Handle:
+    async def _called(self, place: str, call: Callable[[], Any], lost: type[RuntimeError] = WorkerLost) -> Any:
+        return await called(call, place=place, seconds=self._deadlines.start, lost=lost)
+
+    async def _wait_for_start(self, name: str, make: Callable[[], Any]) -> Handle:
         place = f"{name}, phase start"
+        handle = await self._called(place, make)
         try:
             # An asynchronous actor may begin the later of two calls first.
             for call in (self._settle(name, handle), handle.start.remote):
@@ -161,13 +166,18 @@ class RayWorkers:
         env_vars = {**QUIET, **({} if gpus else CPU_LEARNER), "OMP_NUM_THREADS": str(threads)}
         generation = next(self._learners)
         names = [f"learner-{rank}.{generation}" for rank in range(count)]
-        selector = elsewhere(await unreachable(ray.nodes()))
-        handles = [
-            self._rank(rank, gpus, env_vars, name=name, label_selector=selector).remote(
-                rank=rank, world_size=count, threads=threads
-            )
-            for rank, name in enumerate(names)
-        ]
+        place = "learner, phase start"
+        selector = elsewhere(await unreachable(await self._called(place, ray.nodes, RankDied)))
+
+        def make() -> list[Any]:
+            return [
+                self._rank(rank, gpus, env_vars, name=name, label_selector=selector).remote(
+                    rank=rank, world_size=count, threads=threads
+                )
+                for rank, name in enumerate(names)
+            ]
+
+        handles = await self._called(place, make, RankDied)
         for name, handle in zip(names, handles, strict=True):
             self._settle(name, handle)()
         ranks = LearnerRanks(

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Mapping
+from contextlib import chdir
 
 from rewards.composite import BREVITY, NONE, OF_EVERY_ANSWER, PRESETS, REWARDS, plan_of_weights, unknown_preset
 from rewards.user import custom, trial
@@ -20,7 +21,12 @@ def check(options: RewardConfig) -> None:
     name. A user's own reward is called once (``rewards.user.trial``); one that is a class or needs a GPU is only
     inspected, and tried in its worker.
     """
-    _check_scorers(options)
+    with chdir("."):  # a user's code may leave the working folder, to which the paths of a config are relative
+        _check_scorers(options)
+        _check_preset(options)
+
+
+def _check_preset(options: RewardConfig) -> None:
     preset, (low, high) = options.preset, options.range
     if ":" in preset:
         custom.form_of(preset)

@@ -214,8 +214,13 @@ def _code(app: typer.Typer, argv: list[str], interrupted: str) -> int:
 
 def _message_of(error: Exception) -> str:
     """The message; for a missing or unknown option, argument or command, it says where they are listed."""
-    if isinstance(error, FileNotFoundError) and error.filename is not None:
-        return f"no file or folder at {str(error.filename)!r} (working folder: {Path.cwd()})"
+    if isinstance(error, FileNotFoundError):
+        try:
+            here = Path.cwd()
+        except FileNotFoundError:
+            return "the working folder no longer exists: start from another one"
+        if error.filename is not None:
+            return f"no file or folder at {str(error.filename)!r} (working folder: {here})"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{str(error.filename)!r}: {error.strerror}"
     if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():

@@ -56,11 +56,13 @@ def whole_rows(file: Path) -> Iterator[Any]:
     return (row for _, row in whole_lines(file) if row is not None)
 
 
-def keep_lines(file: Path, wanted: Callable[[Any], bool]) -> None:
+def keep_lines(file: Path, wanted: Callable[[Any], bool]) -> int:
     """Take out of a JSONL file the lines whose value is not ``wanted``, and those that a kill has cut; nothing where
-    there is no file. What is kept is most often the beginning: then the file is cut, for which a full disk has room."""
+    there is no file. What is kept is most often the beginning: then the file is cut, for which a full disk has room.
+    How many of the lines taken out were damaged by something else: they cannot be read, and yet have their end."""
     if not file.is_file():
-        return
+        return 0
+    damaged = sum(row is None and line.endswith(b"\n") for line, row in whole_lines(file))
     end, cut = 0, False
     for line, row in whole_lines(file):
         if row is None or not wanted(row):
@@ -74,9 +76,10 @@ def keep_lines(file: Path, wanted: Callable[[Any], bool]) -> None:
             with file.open("r+b") as stream:
                 stream.truncate(end)
                 os.fsync(stream.fileno())
-        return
+        return damaged
     kept = (line for line, row in whole_lines(file) if row is not None and wanted(row))
     write_whole(file, b"".join(line.removesuffix(b"\n") + b"\n" for line in kept))
+    return damaged
 
 
 def _finite(value: Any) -> Any:

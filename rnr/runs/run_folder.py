@@ -1,8 +1,8 @@
 """The run folder: its owner, its config, and what a resumed run may change."""
 
-import fcntl
+import errno
 import logging
-import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from rnr.files.free_space import unwritable
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
 from rnr.messages import few
+from rnr.runs.lock import is_active, remove_locked, take_lock
 from rnr.runs.status import read_status
 
 logger = logging.getLogger(__name__)
@@ -24,9 +25,6 @@ CHANGEABLE_KEYS = (("run", "folder"), ("optimizer", "zero_stage"))
 
 BEFORE = {("evaluation", "label_calibration"): 0.0}
 """Value of a key in runs from before it existed, where that differs from its default."""
-
-LOCK = "lock"
-"""File in a run folder that its process keeps locked."""
 
 RESTORE = "restore the file from a copy, or start a run with another run.name"
 """What to do about a file that a resumed run needs and that cannot be read."""
@@ -114,15 +112,15 @@ def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
     """
     folder = run_folder(run)
     file = folder / "config.json"
-    if folder.exists():
-        _lock(folder)
-    if resume and file.exists():
+    there = folder.exists()
+    if there and not take_lock(folder):
+        raise _in_use(folder)
+    if there and resume and file.exists():
         _refuse_changes(saved_config(folder), tree, folder)
     else:
-        if folder.exists():
+        if there:
             _move_aside(folder)
-        folder.mkdir(parents=True)
-        _lock(folder)
+        _make_locked(folder)
     write_whole(file, strict_json(tree, indent=1))  # a run is not resumed without it
     return folder
 
@@ -151,26 +149,18 @@ def _move_aside(folder: Path) -> None:
     logger.info(f"run: moved the earlier {folder.name} to {aside}")
 
 
-def _lock(folder: Path) -> None:
-    """Take the folder's lock; the kernel releases it when this process ends, however it ends."""
-    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
+def _make_locked(folder: Path) -> None:
+    """Make the folder, which this process owns from its first moment; raises ValueError if another one was first."""
+    new = folder.with_name(f".{folder.name}-{secrets.token_hex(8)}")
+    new.mkdir(parents=True)
+    take_lock(new)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise _in_use(folder) from None
-
-
-def is_active(folder: Path) -> bool:
-    """Whether a process holds the lock of this run folder."""
-    try:
-        with (folder / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
+        new.rename(folder)
+    except OSError as error:
+        remove_locked(new)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise _in_use(folder) from None
+        raise
 
 
 def _in_use(folder: Path) -> ValueError:

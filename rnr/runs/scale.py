@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rnr.config import worker_range
 from rnr.files.whole import write_whole
-from rnr.runs.run_folder import is_active, saved_config
+from rnr.runs.lock import is_active
+from rnr.runs.run_folder import saved_config
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import socket
 import time
 from asyncio import CancelledError
 from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -26,6 +26,7 @@ from rnr.files.free_space import is_no_room
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
 from rnr.runs.forecast import Forecast
+from rnr.runs.lock import is_active
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,10 @@ SECONDS_BETWEEN = 0.5
 """Minimum time between writes of steps in one phase."""
 SECONDS_WAITED = 60.0
 """Time between the lines of something that is still starting."""
+
+
+class RunFolderGone(RuntimeError):
+    """The run folder was moved or removed under its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +91,19 @@ class StatusFile:
         """``command`` is how this run was started, without ``--resume``."""
         process = psutil.Process()
         self._folder: Path | None = None
+        self._mark: Path | None = None
         self.forecast = Forecast()
         """The source of ``seconds_left``, once there is a plan."""
-        self._began = process.create_time()
+        self._age = max(0.0, time.time() - process.create_time())
+        self._since = time.monotonic()
         self._written = 0.0
         self._starting: list[str] = []
         self._row: dict[str, Any] = {
             "state": "running",
             "pid": process.pid,
-            "pid_since": self._began,
+            "pid_since": process.create_time(),
             "host": socket.gethostname(),
-            "started": _time(self._began),
+            "started": _time(process.create_time()),
             "stage": "setup",
             "step": 0,
             "steps": 0,
@@ -112,7 +119,7 @@ class StatusFile:
     @property
     def seconds(self) -> float:
         """Since this process was started, including imports."""
-        return time.time() - self._began
+        return self._age + time.monotonic() - self._since
 
     @property
     def state(self) -> State:
@@ -127,6 +134,7 @@ class StatusFile:
     def open(self, folder: Path) -> None:
         """Write to this run folder from now on."""
         self._folder = folder
+        self._mark = config if (config := folder / "config.json").exists() else folder
         self._row["worker_logs"] = str(folder / LOGS)
         (folder / LOGS).mkdir(exist_ok=True)
         self._write()
@@ -165,27 +173,30 @@ class StatusFile:
                 logger.info(f"{name}: still starting after {times * SECONDS_WAITED:.0f} s")
 
     def at(self, stage: str, step: int, phase: str, *, steps: int = 0) -> None:
-        """Set where the run is."""
+        """Set where the run is. Raises RunFolderGone where the run folder is no longer there."""
         same = (self._row["stage"], self._row["phase"]) == (stage, phase)
         self._row |= {"stage": stage, "step": step, "phase": phase, "since": _time()}
         self._row |= {"steps": steps, "seconds_left": round(self.forecast.seconds_left, 1) or None}
+        self._refuse_without_folder()
         if not same or time.monotonic() - self._written >= SECONDS_BETWEEN:
             self._write()
 
     @contextmanager
     def until_the_end(self) -> Iterator[None]:
         """The block of a run; its end sets the state. An interrupt and ``SystemExit``, as a signal handler raises it,
-        stop a run; every other exception is a failure."""
+        stop a run; every other exception is a failure: RunFolderGone whatever it is, where the run folder is gone."""
         try:
             yield
         except Stopped as stop:
             self.stopped(str(stop))
+            self._refuse_without_folder()
             raise
         except (KeyboardInterrupt, SystemExit, CancelledError) as interrupt:
             self.stopped(f"interrupted ({type(interrupt).__name__})")
             raise
         except BaseException as error:
             self.failed(error)
+            self._refuse_without_folder()
             raise
         self.done()
 
@@ -208,8 +219,18 @@ class StatusFile:
         self._row |= {"state": state, "ended": _time(), "seconds_left": None, **more}
         self._write()
 
+    def _refuse_without_folder(self) -> None:
+        if self._is_gone():
+            raise RunFolderGone(
+                f"{self._folder} was moved or removed while its run was going on: nothing more can be kept. Put it "
+                "back, then resume with --resume"
+            )
+
+    def _is_gone(self) -> bool:
+        return self._mark is not None and not self._mark.exists()
+
     def _write(self) -> None:
-        if self._folder is None:
+        if self._folder is None or self._is_gone():  # a write would make a folder that nobody can resume
             return
         self._written = time.monotonic()
         self._row["updated"] = _time()
@@ -235,7 +256,7 @@ def read_status(folder: Path) -> Status | None:
     except (ValueError, OSError) as error:
         logger.error(f"{_unread(error, file)}: run status unknown; it is rewritten by the next run")
         return None
-    killed = status.state == "running" and not _alive(status)
+    killed = status.state == "running" and not _alive(status, folder)
     return replace(status, state="killed") if killed else status
 
 
@@ -247,10 +268,14 @@ def _unread(error: Exception, file: Path) -> str:
     return str(error)
 
 
-def _alive(status: Status) -> bool:
+def _alive(status: Status, folder: Path) -> bool:
     """Whether the process of a status is alive; one on another host is assumed to be."""
     if status.host != socket.gethostname():
         return bool(status.host)
+    with suppress(OSError):  # the lock of another user
+        if is_active(folder):
+            return True
+    # Without a lock, by its start; that changes where the clock is set.
     since = status.more.get("pid_since")
     if not isinstance(since, int | float):
         return False  # a pid alone does not identify a process

@@ -4,6 +4,7 @@ Lines are written whole, so a killed run loses at most the current step; ``rewin
 repeats.
 """
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -19,11 +20,14 @@ from rnr.evaluation.scoring import Evaluation
 from rnr.faults import Stopped
 from rnr.files.jsonl import json_line, keep_lines, whole_rows
 from rnr.files.whole import append_whole, write_whole
+from rnr.messages import counted
 from rnr.runs.guarded import FINISH_SECONDS, Guarded
 from rnr.runs.tensorboard_run import TensorboardRun
 from rnr.runs.wandb_run import WandbRun, end_service, upload_later
 from rnr.task.aggregation import Chosen
 from rnr.types import Example, Mention, ScoredGroup
+
+logger = logging.getLogger(__name__)
 
 Advantages = Mapping[str, Sequence[float | None]]
 """Uid of a group -> the advantage of each of its rollouts."""
@@ -111,7 +115,9 @@ class Tracker:
             return at < (order[stage], step) and not again
 
         for name in ("metrics.jsonl", "rollouts.jsonl", "tokens.jsonl"):
-            keep_lines(self._folder / name, wanted)
+            if damaged := keep_lines(self._folder / name, wanted):
+                lines = counted(damaged, "line")
+                logger.warning(f"{name}: removed {lines} that cannot be read: the file was damaged, not cut by a kill")
 
     def __enter__(self) -> Self:
         return self

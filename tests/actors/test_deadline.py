@@ -1,15 +1,17 @@
-"""What is said of a worker that died."""
+"""What is said of a worker that died, and of a Ray that is silent."""
 
 import asyncio
 import gc
+import threading
+import time
 
 import pytest
 
 pytest.importorskip("ray")
 
-from ray.exceptions import ActorDiedError, LocalRayletDiedError, OutOfMemoryError, WorkerCrashedError
+from ray.exceptions import ActorDiedError, GetTimeoutError, LocalRayletDiedError, OutOfMemoryError, WorkerCrashedError
 
-from actors.deadline import KILLED_FOR_MEMORY, answer
+from actors.deadline import KILLED_FOR_MEMORY, answer, called
 
 LOW = "2 worker(s) were killed due to the node running low on memory. 22.2 of 23.5 GB"
 
@@ -52,3 +54,43 @@ def test_an_error_that_comes_as_its_wait_is_cancelled_is_not_reported_as_forgott
     asyncio.run(scenario())
     gc.collect()
     assert reported == []
+
+
+def _fails() -> None:
+    raise ValueError("no such name")
+
+
+def _gives_up() -> None:
+    raise GetTimeoutError("There was timeout")
+
+
+def test_a_call_of_ray_that_never_returns_is_given_up_and_stops_neither_the_loop_nor_the_end() -> None:
+    silent, ticks = threading.Event(), []
+
+    async def ticking() -> None:
+        while True:
+            ticks.append(0)
+            await asyncio.sleep(0.02)
+
+    async def run() -> None:
+        task = asyncio.create_task(ticking())
+        with pytest.raises(RuntimeError, match=r"^rollout-0\.1, phase start: Ray did not answer within 0\.3 s$"):
+            await called(silent.wait, place="rollout-0.1, phase start", seconds=0.3, lost=RuntimeError)
+        task.cancel()
+
+    begin = time.monotonic()
+    asyncio.run(run())
+    assert time.monotonic() - begin < 10
+    assert len(ticks) > 2
+    silent.set()
+
+
+def test_a_call_of_ray_gives_what_it_returns_or_raises() -> None:
+    async def run(call):
+        return await called(call, place="a", seconds=60, lost=RuntimeError)
+
+    assert asyncio.run(run(lambda: 3)) == 3
+    with pytest.raises(ValueError, match="no such name"):
+        asyncio.run(run(_fails))
+    with pytest.raises(RuntimeError, match=r"^a: Ray did not answer \(There was timeout\)$"):
+        asyncio.run(run(_gives_up))

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from actors.locked_folder import (
@@ -153,3 +155,37 @@ def test_a_path_that_is_too_long_for_sockets_is_not_made_longer(monkeypatch) -> 
     assert root_of_workers() == Path("/scratch")
     monkeypatch.setattr(tempfile, "tempdir", "/scratch/" + "x" * 60)
     assert root_of_workers() == Path("/tmp")
+
+
+LEAVES = """
+import os, subprocess, sys
+os.environ["TMPDIR"] = sys.argv[1]
+print(subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
+"""
+
+
+def _left_by_another(temporary: Path) -> psutil.Process:
+    """What a process has started before it ended."""
+    done = subprocess.run([sys.executable, "-c", LEAVES, str(temporary)], capture_output=True, text=True, timeout=60)
+    return psutil.Process(int(done.stdout))
+
+
+def test_a_process_that_a_worker_has_started_and_left_ends_with_its_folder_and_no_other(tmp_path) -> None:
+    folder, lock = held_folder(tmp_path, PREFIX)
+    left = [_left_by_another(place) for place in (folder, folder / "tmp" / f"{PREFIX}0")]
+    others = [_left_by_another(place) for place in (tmp_path, tmp_path / f"{folder.name}-2")]
+    own = subprocess.Popen(["sleep", "600"], env={**os.environ, "TMPDIR": str(folder)})
+    try:
+        remove(folder, spare_own=True)
+        assert own.poll() is None
+        remove(folder)
+        assert own.wait(60) == -signal.SIGKILL
+        _, alive = psutil.wait_procs([*left, *others], timeout=5)
+        assert {process.pid for process in alive if process.status() != psutil.STATUS_ZOMBIE} == {
+            process.pid for process in others
+        }
+    finally:
+        for process in (*left, *others, own):
+            with suppress(psutil.Error):
+                process.kill()
+        os.close(lock)

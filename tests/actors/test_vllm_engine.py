@@ -1,6 +1,7 @@
 """What our engine asks of vLLM and makes of its answers, with a stand-in for vLLM's own."""
 
 import asyncio
+import glob
 import importlib
 import inspect
 import json
@@ -26,6 +27,7 @@ from actors.delivery import Delivery
 from actors.engine import EngineSettings, Sampling
 from actors.vllm_adapter import room_for
 from actors.vllm_engine import VllmEngine, _files_to_read, segments
+from actors.vllm_environment import literal_path
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.faults import WorkerUnusable
 
@@ -91,7 +93,7 @@ def test_sockets_lie_in_a_folder_that_goes_with_the_engine(fails, monkeypatch) -
         return recorded
 
     monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
-    monkeypatch.setattr("vllm.AsyncEngineArgs", lambda **_arguments: None)
+    monkeypatch.setattr("vllm.AsyncEngineArgs", lambda **arguments: SimpleNamespace(**arguments))
     monkeypatch.setattr("vllm.v1.engine.async_llm.AsyncLLM.from_engine_args", from_engine_args)
     engine, recorded = _engine()
     engine = pickle.loads(pickle.dumps(VllmEngine(engine._settings)))  # as Ray takes it to its worker
@@ -107,6 +109,20 @@ def test_sockets_lie_in_a_folder_that_goes_with_the_engine(fails, monkeypatch) -
         assert made[0].parent == Path(root)
         assert list(Path(root).iterdir()) == []
     assert "VLLM_RPC_BASE_PATH" not in os.environ
+
+
+def test_a_folder_whose_path_reads_as_a_pattern_is_given_to_vllm_by_a_link(tmp_path) -> None:
+    folder = tmp_path / "model [v2]*"
+    folder.mkdir()
+    (folder / "model.safetensors").write_text("weights")
+    assert not glob.glob(f"{folder}/*.safetensors")  # as vLLM looks for them
+    with literal_path(str(folder)) as path:
+        (found,) = glob.glob(f"{path}/*.safetensors")
+        assert Path(found).read_text() == "weights"
+    assert not Path(path).exists()
+    assert (folder / "model.safetensors").exists()
+    with literal_path(str(tmp_path)) as path:
+        assert path == str(tmp_path)
 
 
 def test_tokens_are_guessed_ahead_where_the_config_says_so() -> None:

@@ -1,10 +1,12 @@
 """What a run was given is kept as digests, so that a resumed run is given the same."""
 
 import json
+import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
-from cluster.inputs import FILE, check_inputs, inputs_of, keep_inputs, read_inputs
+from cluster.inputs import FILE, check_inputs, check_model, inputs_of, keep_inputs, read_inputs
 from cluster.run import load_inputs
 from rnr.cli import load_config
 
@@ -33,7 +35,7 @@ def given(tmp_path, tiny_model):
 def test_a_run_on_the_same_data_is_resumed_and_so_is_one_of_an_earlier_version(given) -> None:
     folder, prepared = given
     inputs = inputs_of(prepared())
-    assert set(inputs) == {"the warm start", "GRPO", "evaluation"}
+    assert set(inputs) == {"the model", "the warm start", "GRPO", "evaluation"}
     keep_inputs(folder, inputs)
     assert read_inputs(folder) == inputs == inputs_of(prepared())
     check_inputs(folder, inputs)
@@ -80,3 +82,18 @@ def test_an_evaluation_is_another_under_another_decoding_or_calibration(given, f
     _, prepared = given
     usual, other = inputs_of(prepared()), inputs_of(prepared(flag))
     assert usual["evaluation"] != other["evaluation"]
+
+
+def test_a_run_is_not_resumed_on_other_weights_in_the_same_folder(given, tiny_model, tmp_path) -> None:
+    # With LoRA a checkpoint has the adapter alone: it would go on with another model under it.
+    folder, prepared = given
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    flag = f"--model.path={model}"
+    before = inputs_of(prepared(flag))
+    assert before == inputs_of(prepared())  # a copy elsewhere is the same
+    keep_inputs(folder, before)
+    weights = load_file(model / "model.safetensors")
+    save_file({name: tensor + 1e-2 for name, tensor in weights.items()}, model / "model.safetensors")
+    for check, what in ((check_inputs, "--resume"), (check_model, "sft.from_run")):
+        with pytest.raises(ValueError, match=f"{what}: the weights in model.path are not those that the run in "):
+            check(folder, inputs_of(prepared(flag)))

@@ -5,6 +5,7 @@ import json
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,13 @@ def _by_scorer(name: str, module: str = "mine", **options) -> list[float | str]:
 def test_each_form_of_a_reward_is_called_with_what_it_takes(name, options, values) -> None:
     # A class has been called once before, in its trial.
     assert _by_scorer(name, **options) == values
+
+
+def test_a_reward_that_leaves_the_working_folder_takes_the_run_nowhere(own, tmp_path, monkeypatch) -> None:
+    own.write_text("import os\ndef leaves(example, answer):\n    os.chdir('/')\n    return 1.0", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    check(RewardConfig(preset="mine:leaves"))
+    assert Path.cwd() == tmp_path
 
 
 def test_what_fails_for_one_answer_makes_that_one_invalid_with_the_line(own) -> None:

@@ -1,12 +1,15 @@
 """The run folder: an older run is moved aside, a resumed one kept, a running one left alone."""
 
 import errno
+import fcntl
 import json
 import multiprocessing
+from threading import Timer
 
 import pytest
 
 from rnr.config import Config
+from rnr.runs.lock import LOCK, is_active, take_lock
 from rnr.runs.run_folder import check_run, open_run
 
 
@@ -142,3 +145,42 @@ def _open_elsewhere_named(folder, name):
 def _open_named(folder, name):
     config = Config(run={"name": name, "folder": str(folder)})
     return open_run(config.run, config.model_dump(mode="json"), resume=False)
+
+
+def _open_at_once(folder, barrier, results) -> None:
+    barrier.wait()
+    try:
+        results.put(str(_open(folder)))
+    except ValueError as error:
+        results.put(str(error))
+    barrier.wait()  # nobody gives the folder back before all have tried
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_of_runs_that_begin_at_the_same_moment_one_has_the_folder(tmp_path, earlier) -> None:
+    context, count = multiprocessing.get_context("fork"), 3
+    for number in range(15):
+        folder = tmp_path / str(number)
+        if earlier:
+            _open_elsewhere(folder)
+        barrier, results = context.Barrier(count), context.Queue()
+        processes = [context.Process(target=_open_at_once, args=(folder, barrier, results)) for _ in range(count)]
+        for process in processes:
+            process.start()
+        found = sorted(results.get(timeout=60) for _ in processes)
+        for process in processes:
+            process.join(60)
+        refused = f"another process is running in {folder}/run: stop it first, or choose another run.name"
+        assert found == [str(folder / "run"), refused, refused]
+        assert {path.name for path in folder.iterdir()} == ({"run", "run.1"} if earlier else {"run"})
+
+
+def test_whoever_asks_whether_a_folder_is_in_use_does_not_keep_a_run_from_it(tmp_path) -> None:
+    with (tmp_path / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        asked = Timer(0.1, lock.close)
+        asked.start()
+        assert take_lock(tmp_path)
+        asked.join()
+    assert is_active(tmp_path)
+    assert not take_lock(tmp_path)

@@ -32,6 +32,16 @@ def test_a_span_has_its_worker_its_work_and_its_length(folder) -> None:
     assert (who, what) == ("rollout-0", "rollout of a")
 
 
+def test_a_clock_that_is_set_moves_no_span_before_another(folder, monkeypatch) -> None:
+    for seconds in (2e9, 1e9):
+        monkeypatch.setattr(spans.time, "time", lambda seconds=seconds: seconds)
+        with spans.span("rollout-0", "rollout of a"):
+            pass
+    spans.flush()
+    first, second = read_jsonl(folder / spans.FILE)
+    assert 0 <= second[0] - first[0] < 5
+
+
 def test_a_failed_span_tells_why_and_the_failure_goes_on(folder) -> None:
     with pytest.raises(RuntimeError), spans.span("learner-0", "update"):
         raise RuntimeError("died")

@@ -10,11 +10,13 @@ import sys
 import time
 from asyncio import CancelledError
 
+import psutil
 import pytest
 
 from rnr.faults import Stopped
 from rnr.runs.forecast import Forecast
-from rnr.runs.status import StatusFile, read_status
+from rnr.runs.lock import take_lock
+from rnr.runs.status import RunFolderGone, StatusFile, read_status
 from tests.project.test_imports import ROOT
 
 
@@ -165,6 +167,23 @@ def test_a_run_that_was_stopped_stays_so_whatever_comes_of_its_workers(tmp_path)
     assert (found.state, found.error) == ("stopped", "")
 
 
+def test_a_run_whose_folder_is_moved_or_removed_ends_and_makes_no_other(tmp_path) -> None:
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    status = _started(folder)
+    folder.rename(moved)
+    with pytest.raises(RunFolderGone, match=f"{folder} was moved or removed while"), status.until_the_end():
+        status.at("grpo", 4, "rollout")
+    (folder / "checkpoints").mkdir(parents=True)  # by a writer that came first
+    with pytest.raises(RunFolderGone), status.until_the_end():
+        raise FileNotFoundError("metrics.jsonl")
+    with pytest.raises(RunFolderGone), status.until_the_end():
+        raise Stopped("the checkpoint holds grpo up to step 4")
+    assert [path.name for path in folder.iterdir()] == ["checkpoints"]
+    assert json.loads((moved / "status.json").read_text())["step"] == 3
+
+
 def test_a_killed_process_is_told_from_a_running_one(tmp_path) -> None:
     program = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom rnr.runs.status import StatusFile\n"
@@ -185,6 +204,18 @@ def test_a_number_that_went_to_another_process_is_not_the_run(tmp_path) -> None:
     found = read_status(tmp_path)
     assert found is not None
     assert found.state == "killed"
+
+
+def test_a_clock_that_is_set_while_a_run_is_under_way_ends_it_for_nobody(tmp_path, monkeypatch) -> None:
+    assert take_lock(tmp_path)
+    status = _started(tmp_path)
+    set_later = psutil.boot_time() + 3600  # to which its start is added
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: set_later)
+    found = read_status(tmp_path)
+    assert found is not None
+    assert found.state == "running"
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert 0 <= status.seconds < 600
 
 
 def test_a_run_on_another_host_is_taken_at_its_word(tmp_path) -> None:

@@ -193,6 +193,17 @@ def test_an_evaluation_that_will_be_made_again_is_not_told_twice(tmp_path) -> No
     assert _steps(tmp_path) == [("sft", 0), ("sft", 1)]
 
 
+def test_lines_that_were_damaged_are_counted_and_one_that_a_kill_has_cut_is_not(tmp_path, caplog) -> None:
+    tracker = Tracker(tmp_path, options=TrackingConfig(wandb_project=""), name="run", config={})
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"stage": "sft", "step": 0}\n\0\0\0\n{"stage": "sft", "st')
+    (tmp_path / "rollouts.jsonl").write_bytes(b'{"step": 0}\n{"step": 1')
+    tracker.rewind("grpo", 1)
+    removed = "metrics.jsonl: removed 1 line that cannot be read: the file was damaged, not cut by a kill"
+    assert caplog.messages == [removed]
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b'{"stage": "sft", "step": 0}\n'
+    assert (tmp_path / "rollouts.jsonl").read_bytes() == b'{"step": 0}\n'
+
+
 def test_rewinding_a_new_run_does_nothing(tmp_path) -> None:
     _tracker(tmp_path / "new").rewind("sft", 0)
     assert list((tmp_path / "new").iterdir()) == []

@@ -1,5 +1,6 @@
 """What a person gets wrong is said in one clear error, before anything is started."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -45,6 +46,14 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(train):
 
 def test_a_missing_config_file_is_named(train):
     assert "no file 'nowhere.toml'" in train("--config", "nowhere.toml")
+
+
+def test_a_working_folder_that_was_removed_is_named(train, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    os.chdir("here")
+    (tmp_path / "here").rmdir()
+    assert "error: the working folder no longer exists: start from another one" in train()
 
 
 def test_a_missing_data_file_is_named(train):

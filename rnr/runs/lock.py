@@ -1,0 +1,57 @@
+"""The lock of a run folder: held by its process, released by the kernel when that ends, however it ends."""
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+LOCK = "lock"
+"""File in a run folder that its process keeps locked."""
+SECONDS = 0.5
+"""How long to try for a lock: whoever asks ``is_active`` holds it for a moment."""
+
+
+def take_lock(folder: Path) -> bool:
+    """Whether this process, until it ends, owns the folder now: False if another one does, or has moved it."""
+    try:
+        lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    end = time.monotonic() + SECONDS
+    while not _locked(lock):
+        if time.monotonic() >= end:
+            os.close(lock)
+            return False
+        time.sleep(0.05)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(lock), (folder / LOCK).stat()):
+            return True
+    os.close(lock)
+    return False
+
+
+def remove_locked(folder: Path) -> None:
+    """Remove a folder that holds nothing but its lock."""
+    (folder / LOCK).unlink()
+    folder.rmdir()
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_active(folder: Path) -> bool:
+    """Whether a process holds the lock of this run folder."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
