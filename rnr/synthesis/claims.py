@@ -8,21 +8,14 @@ A claim assigns a label to a text in one of these forms, where the text is quote
     "Paris" (city)    "Paris": city   or with an arrow
     Paris ..., so it is a city        a pronoun that refers to the only entity in its sentence
 
-A claim counts unless its sentence is a question, denies it or doubts it (if, whether, could, not, ...), or the claim is
-taken back ("Monday" is a date, but no label covers it), later in the sentence or in the next one if that begins with
-But, However, Yet, It or This.
+A claim counts unless its sentence asks, denies or doubts it (if, whether, could, not, ...) or it is taken back: by the
+rest of its sentence, or by a next one with But, However, Yet, It or This in front ("Monday" is a date. But ...).
 
-Limits, chosen so that a correct chain is seldom rejected. These claims are not found:
-
-- in an apposition ("Paris, a city");
-- about an unquoted text in lower case;
-- about an item of a list other than the last ("Rome and Paris are cities");
-- through a pronoun in another sentence, or one that refers to a text that is no entity of the answer;
-- in a sentence that takes anything back after the claim;
-- in a language other than English, except for marks.
-
-Of the labels outside the schema, only the ``USUAL`` ones are recognised, and only for texts that belong to no entity of
-the answer: "Lisbon" is a location may be the evidence for a city.
+Limits, chosen so that a correct chain is seldom rejected: a claim is not found in an apposition ("Paris, a city"), for
+an unquoted text in lower case, for any item of a list but the last ("Rome and Paris are cities"), for a pronoun whose
+entity is in another sentence or not in the answer, in a sentence that takes anything back after it, or in a language
+other than English, except for marks. Of labels outside the schema only the ``USUAL`` ones are recognised, and only for
+texts that belong to no entity of the answer: "Lisbon" is a location may be the evidence for a city.
 """
 
 import re
@@ -111,8 +104,7 @@ _JOINT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A text and the label it is given, as written by ``label_key``; a name's text may be shorter or longer than the
-    entity."""
+    """A text and its label as ``label_key`` writes it; the text of a name may be shorter or longer than the entity."""
 
     text: str
     label: str
