@@ -1,4 +1,4 @@
-"""How to divide GPUs among engines and the learner: every division simulated, with what it leaves idle."""
+"""Plans how to divide GPUs between engines and learner: simulates each division, with idle shares."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,18 +12,18 @@ from cluster.stated_speed import stated
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
 DIVISIONS = 15
-"""Most that are tried; of many GPUs evenly spread ones."""
+"""Maximum number of divisions that are simulated; with more GPUs they are evenly spread."""
 STEPS, SEQUENCES = 8, 16_384
-"""Steps that are simulated, and of large ones fewer: so many sequences, but two steps at least."""
+"""Maximum numbers of steps and of sequences that are simulated; at least two steps always are."""
 
 
 NEAR = 0.03
-"""A smaller gain in speed than this share is not worth more GPUs."""
+"""A relative speedup below this is not worth more GPUs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """A number of engines and learner ranks, and their simulated run; ``outcome`` is None if memory is too small."""
+    """Numbers of engines and learner ranks, and the simulated run; ``outcome`` is None if memory does not suffice."""
 
     gpus: int
     engines: int
@@ -31,23 +31,23 @@ class Division:
     shared: bool
     """Whether each engine shares its GPU with a learner rank."""
     sleep_level: int
-    """At which engines sleep while the learner trains; 0 for not at all."""
+    """Sleep level of the engines while the learner trains; 0: they do not sleep."""
     learner_gib: float
-    """What a learner rank needs of its GPU."""
+    """GPU memory that a learner rank needs."""
     outcome: SimulatedRun | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Side:
-    """What engines and ranks have that are apart, or that share GPUs."""
+    """Speed and KV cache of one placement: engines and ranks on separate GPUs, or on shared ones."""
 
     speed: Speed
     cached: int
-    """Sequences of full length that the cache of an engine holds; below 1 where the weights leave no room."""
+    """Sequences of full length that fit in an engine's KV cache; below 1 if the weights leave no room."""
 
 
 def machines_of(text: str) -> tuple[Machine, int]:
-    """``h100:16`` -> the machine and how many; raises ValueError for another form or a GPU that is not known."""
+    """``h100:16`` -> the GPU and how many; raises ValueError for another form or an unknown GPU."""
     name, _, count = text.lower().partition(":")
     machines = {machine.key: machine for machine in MACHINES}
     if name not in machines or not count.isdecimal() or int(count) < 1:
@@ -56,9 +56,9 @@ def machines_of(text: str) -> tuple[Machine, int]:
 
 
 def splits(gpus: int, width: int) -> list[tuple[int, int]]:
-    """(engines of ``width`` GPUs, learner ranks on the rest), at most ``DIVISIONS`` of them, evenly spread.
+    """Pairs (engines of ``width`` GPUs each, learner ranks on the rest): at most ``DIVISIONS``, evenly spread.
 
-    Raises ValueError if the GPUs are too few for one engine and one rank.
+    Raises ValueError if there are too few GPUs for one engine and one rank.
     """
     most = (gpus - 1) // width
     if most < 1:
@@ -68,7 +68,7 @@ def splits(gpus: int, width: int) -> list[tuple[int, int]]:
 
 
 class Planner:
-    """The plans of one config on GPUs of one kind."""
+    """Plans one config on GPUs of one type."""
 
     def __init__(
         self,
@@ -85,9 +85,8 @@ class Planner:
         gpus_per_engine: int,
         measured: Speed | None,
     ) -> None:
-        """``shape`` is the model's, ``longest`` the tokens of the longest sequence that may be trained on; without a
-        measured speed it is stated. Raises ValueError for a model whose shape
-        is not known."""
+        """``longest`` is the number of tokens of the longest sequence that may be trained on. Without ``measured`` the
+        speed is derived from datasheets. Raises ValueError if the model's shape is unknown."""
         if shape is None:
             raise ValueError(f"model.path: {UNKNOWN_SHAPE}, so there is no plan")
         self._machine, self._shape, self._load, self._width = machine, shape, load, gpus_per_engine
@@ -115,19 +114,19 @@ class Planner:
         )
 
     def cached(self, *, shared: bool) -> int:
-        """Sequences of full length that the cache of an engine holds; below 1 where the weights leave no room."""
+        """Sequences of full length that fit in an engine's KV cache; below 1 if the weights leave no room."""
         return self._sides[shared].cached
 
     def divisions(self, gpus: int) -> Iterator[Division]:
-        """Each division of so many GPUs, one by one as they are simulated; the first has an engine and a learner rank
-        on each, if an engine needs no more than one."""
+        """The divisions of ``gpus`` GPUs, each as soon as it is simulated. If an engine needs only one GPU, the first
+        division shares every GPU between an engine and a learner rank."""
         tried = [(gpus, gpus, True)] if self._width == 1 else []
         if gpus > 1 or not tried:
             tried += [(engines, ranks, False) for engines, ranks in splits(gpus, self._width)]
         for engines, ranks, shared in tried:
             needs, level = self._learner(engines, ranks, shared=shared)
             room = level is not None and self.cached(shared=shared) >= 1
-            # Of a GPU that both are on each takes the time of the other, so whatever is sampled ahead is as if not.
+            # On a shared GPU engine and learner take turns, so sampling ahead gains nothing.
             staleness = 0 if shared else self._grpo.max_staleness
             outcome = self._simulate(engines, ranks, staleness, shared=shared) if room else None
             yield Division(
@@ -141,8 +140,7 @@ class Planner:
             )
 
     def by_staleness(self, division: Division, most: int) -> dict[int, SimulatedRun]:
-        """What the division does with each ``grpo.max_staleness`` up to ``most``; with none alone where GPUs are
-        shared."""
+        """The simulated run for each ``grpo.max_staleness`` from 0 to ``most``; only for 0 if GPUs are shared."""
         tried = range(1 if division.shared else most + 1)
         return {each: self._simulate(division.engines, division.ranks, each, shared=division.shared) for each in tried}
 
@@ -152,22 +150,22 @@ class Planner:
         return simulate(speed, self._load, engines=engines, ranks=ranks, max_staleness=max_staleness, steps=steps)
 
     def best(self, found: Sequence[Division]) -> Division:
-        """That with the most samples a second; raises ValueError, with what to change, if none fits."""
+        """The division with the most samples per second; raises ValueError, with what to change, if none fits."""
         fitting = [(each.outcome.samples_per_second, -at) for at, each in enumerate(found) if each.outcome]
         if fitting:
             return found[-max(fitting)[1]]
         least = min(division.learner_gib for division in found)
         cached = max(0, *(self.cached(shared=division.shared) for division in found))
         raise ValueError(
-            f"no division fits: a learner rank needs {least:.0f} GiB at least, a GPU has {self._machine.gib:g}, and an "
-            f"engine's cache holds {cached} sequences of model.context_tokens. Set optimizer.zero_stage 2 or 3, "
-            "optimizer.offload, model.gradient_checkpointing or model.lora_rank, a smaller "
+            f"no division fits: a learner rank needs at least {least:.0f} GiB, a GPU has {self._machine.gib:g}, and an "
+            f"engine's KV cache has room for {cached} sequences of model.context_tokens. Set optimizer.zero_stage 2 or "
+            "3, optimizer.offload, model.gradient_checkpointing or model.lora_rank, a smaller "
             "optimizer.max_tokens_per_microbatch or model.context_tokens, or a larger cluster.gpus_per_rollout_worker"
         )
 
     def fewest(self, best: Division) -> Division:
-        """The best division of half the GPUs, and of half of those, and so on, as long as it is as fast as ``best`` but
-        for a few per cent; ``best`` if that of half is not."""
+        """The best division with the fewest GPUs, found by halving them for as long as the speed stays within ``NEAR``
+        of ``best``; ``best`` itself if half the GPUs are slower than that."""
         least = (1 - NEAR) * best.outcome.samples_per_second if best.outcome else 0.0
         found, gpus = best, best.gpus // 2
         while gpus > self._width or gpus == self._width == 1:
@@ -178,7 +176,7 @@ class Planner:
         return found
 
     def _learner(self, engines: int, ranks: int, *, shared: bool) -> tuple[float, int | None]:
-        """What a rank needs, in GiB, and the level at which engines sleep meanwhile; None where it has no room."""
+        """The GiB that a rank needs, and the sleep level of engines while it trains; None if the rank does not fit."""
         cluster = ClusterConfig(
             rollout_workers=engines,
             learner_ranks=ranks,

@@ -1,6 +1,6 @@
-"""Simulated workers that only let time pass, under the real driver: loop, window, pool and services.
+"""Simulated workers that only wait, with the real driver: loop, window, pool and services.
 
-For ``cluster.simulation`` and the benchmark of the controller, which run it in virtual time.
+``cluster.simulation`` and the controller benchmark run them in virtual time.
 """
 
 import asyncio
@@ -21,25 +21,25 @@ from rnr.digest import Manifest
 from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup, Segment
 
 FOR_EVER = 1e9
-"""Seconds; no simulated worker misses a deadline."""
+"""Deadline in seconds that no simulated worker misses."""
 
 
 class Method:
-    """A coroutine function that is called like a method of a Ray actor."""
+    """Makes a coroutine function callable like a method of a Ray actor."""
 
     def __init__(self, call: Any) -> None:
         self.remote = call
 
 
 class Engine:
-    """Sequences that decode side by side, each token of all of them in one step."""
+    """A simulated engine: each decoding step makes one token of every running sequence."""
 
     def __init__(self, *, step: float, step_each: float, load: float, max_num_seqs: int) -> None:
-        """A step of n sequences takes ``step + n * step_each`` seconds, and new weights ``load``."""
+        """A step with n sequences takes ``step + n * step_each`` seconds, loading new weights ``load`` seconds."""
         self._step, self._step_each, self._load = step, step_each, load
         self._room = asyncio.Semaphore(max_num_seqs)
         self._ends: list[tuple[float, int, asyncio.Future[None]]] = []
-        """Heap of the sequences in it, by the step that ends them."""
+        """Heap of the running sequences, by the step at which they end."""
         self._numbers = itertools.count()
         self._steps = 0.0
         self._since = 0.0
@@ -57,7 +57,7 @@ class Engine:
             await end
 
     async def load(self) -> None:
-        """Take new weights: nothing is decoded meanwhile."""
+        """Load new weights; nothing is decoded meanwhile."""
         self._advance()
         self._loading += 1
         self._wait()
@@ -76,7 +76,7 @@ class Engine:
         return self._step + len(self._ends) * self._step_each
 
     def _advance(self) -> None:
-        """Take the steps since the last change, during which the sequences were the same."""
+        """Account for the steps since the last change; the running sequences were the same in all of them."""
         now = asyncio.get_running_loop().time()
         if self._ends and not self._loading:
             self._steps += (now - self._since) / self._step_seconds
@@ -84,7 +84,7 @@ class Engine:
         self._since = now
 
     def _wait(self) -> None:
-        """Be called again when the next sequence ends."""
+        """Set the timer to the end of the next sequence."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -112,7 +112,7 @@ class Driver:
         judge_seconds: float,
         samples: int,
     ) -> None:
-        """``spawn`` makes a rollout worker of a name."""
+        """``spawn`` creates the rollout worker with a given name."""
         deadlines = DeadlineConfig(generate=FOR_EVER, load=FOR_EVER, update=FOR_EVER)
         self.generation = GenerationService(
             spawn,
@@ -141,7 +141,7 @@ class Driver:
         record: Callable[..., Awaitable[None]],
         to_batch: Callable[[Sequence[ScoredGroup]], TrainingBatch] | None = None,
     ) -> None:
-        """The loop of so many steps."""
+        """Start the services and run the loop for ``steps`` steps."""
         await self.generation.start()
         await self.scoring.start()
         await grpo(
@@ -158,34 +158,34 @@ class Driver:
 
 
 def taught(groups: Sequence[ScoredGroup]) -> TrainingBatch:
-    """The batch of the groups."""
+    """The training batch of the groups, with default settings."""
     return training_batch(groups, GrpoConfig(), {})
 
 
 class Learner:
-    """Takes the time of ``update`` for a step, and always publishes the same policy."""
+    """A simulated learner: an optimizer step takes as long as ``update``; the published weights are always the same."""
 
     def __init__(self, update: Callable[[], Awaitable[None]]) -> None:
         self._update = update
         self._numbers = itertools.count(1)
 
     async def update(self, samples: Sequence[Any], *, step: int, sampled: int) -> dict[str, float]:
-        """The optimizer step."""
+        """Wait for ``update``; returns no metrics."""
         await self._update()
         return {}
 
     async def publish(self) -> Published:
-        """The policy."""
+        """The same weights under the next version number."""
         number = next(self._numbers)
         manifest = Manifest(digest="digest", tensors={})
         return Published(version=number, manifest=manifest, transport=ObjectStore(), parcels=(), probe_logprobs=(-1.0,))
 
 
 class RolloutWorker:
-    """An engine behind the methods that the generation service calls."""
+    """A simulated rollout worker: an engine with the methods that the generation service calls."""
 
     def __init__(self, engine: Engine, *, samples: int, prefill: float, length: Callable[[], float]) -> None:
-        """``prefill`` seconds for a prompt, then so many samples of ``length()`` tokens each."""
+        """A prompt takes ``prefill`` seconds, then ``samples`` samples of ``length()`` tokens each are decoded."""
         self._engine, self._length, self._prefill = engine, length, prefill
         self._rollouts = rollouts_of(samples, 1)
         self.generate, self.load, self.score = Method(self._generate), Method(self._load), Method(self._score)
@@ -205,7 +205,7 @@ class RolloutWorker:
 
 
 class RewardWorker:
-    """Gives the rollouts of a group 0 and 1 in turn."""
+    """A simulated reward worker: the rollouts of a group get rewards that alternate between 0 and 1."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -219,13 +219,13 @@ class RewardWorker:
 
 
 def rollouts_of(samples: int, tokens: int) -> tuple[Rollout, ...]:
-    """Made-up rollouts of so many tokens."""
+    """``samples`` made-up rollouts of ``tokens`` tokens each."""
     segment = Segment(token_ids=tuple(range(tokens)), logprobs=(-0.5,) * tokens, policy_version=0)
     return (Rollout(segments=(segment,), text="x" * 3 * tokens, finished=True),) * samples
 
 
 def prompts() -> Iterator[Prompt]:
-    """Endless prompts, each with a uid of its own."""
+    """An endless stream of prompts, each with its own uid."""
     for number in itertools.count():
         example = Example(uid=f"prompt-{number}", sentence="x", schema=("a",), mentions=())
         yield Prompt(example=example, token_ids=(1,) * 100)

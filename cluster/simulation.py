@@ -1,8 +1,8 @@
-"""A run in virtual time: how long its steps are and who idles, for any number of engines and learner ranks.
+"""Simulates a run in virtual time: step times and idle shares for any number of engines and learner ranks.
 
-The loop, the window, the pool and the services are the real ones, over workers that only let time pass. How much
-passes is a ``Speed``, measured (``measured``) or stated (``cluster.stated_speed``). Engines decode the sequences that
-they have side by side, a step of n sequences in ``step + n * step_each`` seconds.
+The loop, the window, the pool and the services are the real ones; the workers only wait. A ``Speed`` says how long they
+wait. It is measured (``measured``) or derived from datasheets (``cluster.stated_speed``). An engine decodes its
+sequences concurrently: a step with n sequences takes ``step + n * step_each`` seconds.
 """
 
 import asyncio
@@ -18,60 +18,60 @@ from cluster.virtual_time import run_virtually
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """Seconds of the parts of a run."""
+    """Durations of the parts of a run, in seconds."""
 
     step: float
-    """Of a decoding step, however many sequences are in it."""
+    """Fixed time of a decoding step, regardless of the number of sequences."""
     step_each: float
-    """Of a decoding step, for each sequence in it."""
+    """Additional time of a decoding step per sequence."""
     prompt_token: float = 0.0
-    """Of a token of a prompt; its samples share it."""
+    """Prefill time per prompt token; the samples of a prompt share it."""
     position: float
-    """Of a position in the optimizer step, on one rank."""
+    """Time per position in an optimizer step, on one rank."""
     update: float = 0.0
-    """Of an optimizer step, at least."""
+    """Minimum time of an optimizer step."""
     load: float
-    """From the end of an optimizer step until an engine has the new weights; it does not decode meanwhile."""
+    """Weight sync: from the end of an optimizer step until an engine has the new weights. It does not decode then."""
     score: float = 0.01
-    """Of a group in a reward worker."""
+    """Time to score a group in a reward worker."""
     max_num_seqs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What a step asks for."""
+    """The work of one step."""
 
     prompts: int
     samples: int
     prompt_tokens: float
-    """Of a prompt, on average."""
+    """Mean tokens per prompt."""
     tokens: float
-    """Of a completion, on average."""
+    """Mean tokens per completion."""
     spread: float = 0.5
-    """Completions have from 1 - spread to 1 + spread of that."""
+    """Completions have between (1 - spread) and (1 + spread) times ``tokens`` tokens."""
 
     @property
     def positions(self) -> float:
-        """Those that the learner computes: a prompt once, and its completions."""
+        """Positions that the learner computes: each prompt once, and its completions."""
         return self.prompts * (self.prompt_tokens + self.samples * self.tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedRun:
-    """What a simulated run does once it is in its stride."""
+    """The steady state of a simulated run."""
 
     step_seconds: float
     samples_per_second: float
     rollout_idle: float
-    """Share of the time in which an engine has nothing to decode."""
+    """Mean share of the time in which an engine has nothing to decode."""
     learner_idle: float
 
 
 def measured(benches: Sequence[Mapping[str, Any]], *, max_num_seqs: int) -> Speed:
-    """The speed that ``bench step`` measured, from its JSON.
+    """The speed measured by ``bench step``, from its JSON.
 
-    Two measurements with different numbers of samples separate the fixed time of a decoding step from that of its
-    sequences; with one, all is attributed to the sequences. Raises ValueError for a file of another benchmark.
+    Two measurements with different numbers of samples separate the fixed time of a decoding step from the time per
+    sequence; with only one, all time is attributed to the sequences. Raises ValueError for JSON of another benchmark.
     """
     needed = ("samples", "completion_tokens", "sampling_seconds", "training_seconds", "positions_computed")
     for bench in benches:
@@ -90,14 +90,15 @@ def measured(benches: Sequence[Mapping[str, Any]], *, max_num_seqs: int) -> Spee
 
 
 def _decoding_step(bench: Mapping[str, Any], max_num_seqs: int) -> tuple[float, float]:
-    """(sequences side by side, seconds of a step of theirs); all completions of a benchmark have one length."""
+    """(concurrent sequences, seconds of a decoding step); all completions of a benchmark have the same length."""
     rounds = -(-bench["samples"] // max_num_seqs)
     steps = rounds * bench["completion_tokens"] / bench["samples"]
     return bench["samples"] / rounds, bench["sampling_seconds"] / steps
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Least squares through (x, y), neither number below 0; through 0 if there is one x only."""
+    """Intercept and slope of the least-squares line through (x, y), both at least 0; with a single x, the line passes
+    through the origin."""
     x, y = mean(x for x, _ in points), mean(y for _, y in points)
     over = sum((each - x) ** 2 for each, _ in points)
     slope = sum((each - x) * (value - y) for each, value in points) / over if over else y / x
@@ -108,8 +109,10 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def simulate(
     speed: Speed, load: Load, *, engines: int, ranks: int, max_staleness: int, steps: int = 8, seed: int = 0
 ) -> SimulatedRun:
-    """What a run of so many engines and learner ranks does in ``steps`` steps, once it is in its stride: the first
-    ones, and the last, for which nothing is sampled ahead any more, do not count."""
+    """Simulate ``steps`` steps of a run with ``engines`` engines and ``ranks`` learner ranks in steady state.
+
+    Warm-up steps do not count, nor do the last ones, for which nothing is sampled ahead any more.
+    """
     world = World(load=load, speed=speed, engines=engines, ranks=ranks, seed=seed)
     warm_up = 1 + max_staleness
     run_virtually(world.train(warm_up + steps + max_staleness, max_staleness))
@@ -139,7 +142,7 @@ class World:
         self._engines: list[Engine] = []
         self._training = 0.0
         self.snapshots: list[_Snapshot] = []
-        """Where the run stood after each step."""
+        """Time, busy seconds of engines and of the learner after each step."""
         self._driver = Driver(
             spawn=self._worker,
             workers=engines,
@@ -150,7 +153,7 @@ class World:
         )
 
     async def train(self, steps: int, max_staleness: int) -> None:
-        """The loop of so many steps."""
+        """Run the loop for ``steps`` steps."""
         await self._driver.train(
             steps, self._load.prompts, max_staleness, policy=Learner(self._update), record=self._record
         )

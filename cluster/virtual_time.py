@@ -1,7 +1,7 @@
-"""An event loop on which waiting costs nothing: when idle, its clock jumps to the next timer.
+"""An event loop with virtual time: when it is idle, its clock jumps to the next timer.
 
-So the loop, the window and the pool of a run can be carried out as they are, with workers that only wait, in the time
-that the controller itself needs.
+So the unchanged loop, window and pool of a run, with workers that only wait, take no longer than the controller's own
+work.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class _Clock(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """``time()`` begins at 0 and is in the seconds of the simulation."""
+    """An event loop whose ``time()`` starts at 0 and counts simulated seconds."""
 
     def __init__(self) -> None:
         self._clock = _Clock()
@@ -32,6 +32,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run the coroutine on its own loop and clock, and return its result."""
+    """Run the coroutine on a new virtual loop; returns its result."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(work)

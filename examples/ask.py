@@ -1,4 +1,4 @@
-"""Ask a trained model from Python; `examples/ask.ipynb` is made from this file (`python -m examples.make_notebook`).
+"""Use a trained model from Python; `python -m examples.make_notebook` generates `examples/ask.ipynb` from this file.
 
 python -m examples.ask runs/demo/export
 """
@@ -10,15 +10,15 @@ from rnr.model_folder import resolve
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("model", nargs="?", default=os.environ.get("RNR_MODEL", "runs/demo/export"))
-os.environ["RNR_MODEL"] = parser.parse_args().model  # where a notebook has the name, too
+os.environ["RNR_MODEL"] = parser.parse_args().model  # the notebook reads the same variable
 try:
     resolve(os.environ["RNR_MODEL"])
 except ValueError as error:
     parser.error(str(error))
 
 # %% [markdown]
-# # Ask a model
-# An export of RNR is loaded once and asked many times. Run `make demo` first, or name your own export.
+# # Use a trained model
+# Load an export of RNR once and call it many times. Run `make demo` first, or set `RNR_MODEL` to your own export.
 
 # %%
 import os
@@ -29,7 +29,7 @@ MODEL = os.environ.get("RNR_MODEL", "runs/demo/export")
 ner = load(MODEL)
 
 # %% [markdown]
-# A sentence and the labels that you want. No other label comes back, and no text that is not in the sentence.
+# Pass a sentence and the labels to extract. Only these labels are returned, and only texts of the sentence.
 
 # %%
 found = ner("Ada Lovelace was born in London.", ["person", "city"])
@@ -38,7 +38,7 @@ for entity in found.entities:
 print(found.reasoning)
 
 # %% [markdown]
-# Labels may have definitions, and many sentences are asked at once.
+# Labels may have definitions, and `batch` processes many sentences at once.
 
 # %%
 sentences = ["Marta borrowed The Salt Road.", "Nobody returned anything this morning."]

@@ -1,4 +1,4 @@
-"""Write `examples/ask.ipynb` from `examples/ask.py`: a comment block is a text cell, what follows a code cell.
+"""Write `examples/ask.ipynb` from `examples/ask.py`: markdown cells from comment blocks, code cells from the code.
 
 python -m examples.make_notebook [--check]
 """
@@ -14,7 +14,7 @@ MARK = "# %%"
 
 
 def cells(source: str) -> list[dict]:
-    """The cells of a script that is divided by lines `# %%` (code) and `# %% [markdown]` (text behind `# `)."""
+    """The notebook cells of a script with the markers `# %%` (code) and `# %% [markdown]` (text after `# `)."""
     made = []
     for part in source.split(f"\n{MARK}")[1:]:
         head, _, body = part.partition("\n")
@@ -28,7 +28,7 @@ def cells(source: str) -> list[dict]:
 
 
 def notebook(source: str) -> str:
-    """The notebook as JSON, in version 4.5 of the format."""
+    """The notebook as JSON, in format version 4.5."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     tree = {"cells": cells(source), "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}

@@ -1,8 +1,8 @@
-"""Your own sentences, from file to predictions: check, split, train, evaluate, predict.
+"""Train on your own sentences: check, split, train, evaluate, predict.
 
 python -m examples.own_data                    # the 60 sentences of examples/data/library.jsonl
 python -m examples.own_data mine.jsonl --folder runs/mine
-python -m examples.own_data --debug            # one step of everything in one process, to see that it works
+python -m examples.own_data --debug            # one step of each stage in one process, as a quick test
 
 Every command is printed before it runs: copy the lines that you need.
 """
@@ -23,9 +23,9 @@ HERE = Path(__file__).resolve().parent
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", default=str(HERE / "data" / "library.jsonl"))
-    parser.add_argument("--folder", help="where the run and the divided data go; default: runs/own-NAME of the file")
+    parser.add_argument("--folder", help="folder of the run and of the split data; default: runs/own-NAME of the file")
     parser.add_argument("--debug", action="store_true", help="train --debug: a minute, and the model learns nothing")
-    parser.add_argument("--dry-run", action="store_true", help="check and divide, then show the plan of the training")
+    parser.add_argument("--dry-run", action="store_true", help="check and split the data, then print the training plan")
     options, more = parser.parse_known_args(argv)
     folder = Path(options.folder or f"runs/own-{Path(options.file).stem}")
     data, made_from = folder / "data", folder / "made_from.txt"
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
 
     run("scripts.data", "check", options.file)
-    if not data.is_dir():  # a second call goes on with the division that was trained on
+    if not data.is_dir():  # a second call keeps the split that was trained on
         run("scripts.data", "split", options.file, "--out", str(data), "--test-share", "0.2")
         made_from.write_text(state(options.file), encoding="utf-8")
     train, test = (next(data.rglob(f"*{part}*.jsonl")) for part in ("train", "test"))
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     export = folder / ("run-debug" if options.debug else "run") / "export"
     row = json.loads(test.read_text(encoding="utf-8").splitlines()[0])
     labels = ",".join(row.get("schema") or ["person", "city"])
-    scores = folder / "evaluation" / time.strftime("%Y%m%d-%H%M%S")  # those of an earlier call are not written over
+    scores = folder / "evaluation" / time.strftime("%Y%m%d-%H%M%S")  # a later call does not overwrite it
     run("scripts.evaluate", "--model", str(export), "--data", str(test), "--out", str(scores))
     run("scripts.predict", "--model", str(export), "--schema", labels, row["sentence"])
     return 0
@@ -64,7 +64,7 @@ SMALL = [
     "--evaluation.max_new_tokens=96",
     "--tracking.wandb_project=",
 ]
-"""For some dozens of sentences on a CPU; `scripts/configs` has settings for more."""
+"""Settings for a few dozen sentences on a CPU; `scripts/configs` has configs for more data."""
 
 
 def state(file: str) -> str:
@@ -74,7 +74,7 @@ def state(file: str) -> str:
 
 
 def run(*words: str) -> None:
-    """Run ``python -m WORDS`` and end with its exit code if it fails."""
+    """Run ``python -m WORDS``; if it fails, exit with its exit code."""
     print(f"\n$ python -m {shlex.join(words)}", flush=True)
     code = subprocess.run([sys.executable, "-m", *words]).returncode
     if code:

@@ -1,14 +1,14 @@
-"""Rewards of your own, in each form that RNR calls. Copy what you need; `docs/rewards.md` explains the config.
+"""Custom rewards, in each form that RNR supports. Copy what you need; `docs/rewards.md` explains the config.
 
     [reward]
-    preset = "gated"                      # the built-in reward; "none" leaves it to your own alone
+    preset = "gated"                      # the built-in reward; "none" uses only your scorers
 
     [[reward.scorers]]
-    use = "examples.rewards:short_chain"  # any module that Python finds from where you start the run
+    use = "examples.rewards:short_chain"  # any module that Python can import from the folder where you start the run
     arguments = { words = 60 }
     weight = 0.2
 
-Try them without a model: `python -m examples.rewards`. In a run, with `breakpoint()` in them (`docs/debugging.md`):
+Test them without a model: `python -m examples.rewards`. Debug them in a run with `breakpoint()` (`docs/debugging.md`):
 `python -m scripts.train --debug --reward.scorers="[{use = 'examples.rewards:short_chain', weight = 0.2}]"`.
 """
 
@@ -20,16 +20,16 @@ from rnr.types import Answer, Example, Rollout, ScoredGroup
 
 
 def boundaries(example: Example, answer: Answer) -> float:
-    """One answer, the shortest form: the share of gold mentions whose place was found, whatever their label."""
+    """Scores one answer, the simplest form: the share of gold mentions whose span was found, ignoring labels."""
     gold = {(mention.start, mention.end) for mention in example.mentions}
     found = {(mention.start, mention.end) for mention in answer.mentions}
     return len(gold & found) / len(gold) if gold else float(not found)
 
 
 def short_chain(example: Example, answer: Answer, rollout: Rollout, *, words: int = 80) -> float:
-    """One answer and its rollout: `text`, `token_ids`, `logprobs`, `finished`. `words` comes from the config.
+    """Scores one answer and its rollout (`text`, `token_ids`, `logprobs`, `finished`). `words` is set in the config.
 
-    1 for a finished answer whose reasoning has at most so many words, falling to 0 at twice as many.
+    1 for a finished answer whose reasoning has at most `words` words, falling linearly to 0 at twice as many.
     """
     if not rollout.finished or answer.reasoning is None:
         return 0.0
@@ -37,7 +37,7 @@ def short_chain(example: Example, answer: Answer, rollout: Rollout, *, words: in
 
 
 def agreement(scored: ScoredGroup) -> list[float]:
-    """A whole group: how far each answer agrees with the others of its prompt, as mean F1. Needs no gold mentions."""
+    """Scores a whole group: the mean F1 of each answer against the other answers. Needs no gold mentions."""
     answers = [{(mention.text, mention.label) for mention in answer.mentions} for answer in scored.answers]
     others = max(1, len(answers) - 1)
     return [
@@ -51,11 +51,11 @@ def _f1(one: set[tuple[str, str]], other: set[tuple[str, str]]) -> float:
 
 
 class Judge:
-    """A model behind an OpenAI-compatible endpoint that says whether the reasoning supports the answer.
+    """An LLM judge: a model with an OpenAI-compatible endpoint rates whether the reasoning supports the answer.
 
-    Asynchronous: all answers of a group are judged at once, and with `groups_at_once = 4` four groups. A class is made
-    once in each of its workers, so that it may keep a connection, a model or a cache. What it raises makes the reward
-    of that one answer invalid: out of the baseline and the loss, and counted, never 0.
+    It is asynchronous: all answers of a group are judged concurrently, and with `groups_at_once = 4` those of four
+    groups. A class is instantiated once per worker, so it can keep a connection, a model or a cache. An exception makes
+    the reward of that answer invalid: it is excluded from baseline and loss and counted, never replaced by 0.
     """
 
     def __init__(self, url: str, model: str, seconds: float = 60.0, key_variable: str = "JUDGE_API_KEY") -> None:

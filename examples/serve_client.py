@@ -1,4 +1,4 @@
-"""Ask a served model: start `rnr serve runs/demo/export` (or `python -m scripts.serve ...`) first.
+"""A client of `rnr serve`: start `rnr serve runs/demo/export` (or `python -m scripts.serve ...`) first.
 
 python -m examples.serve_client "Ada Lovelace was born in London." --labels person,city
 """
@@ -19,9 +19,9 @@ def extract(
     url: str = "http://127.0.0.1:8000",
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """The result of each sentence, in their order; `options` such as `samples=8` or `threshold=0.5`.
+    """The results of the sentences, in order; `options` are request fields such as `samples=8` or `threshold=0.5`.
 
-    Raises RuntimeError with what the server says when it refuses: too many sentences, too many requests, no key.
+    Raises RuntimeError with the server's message if it refuses: too many sentences, too many requests, no key.
     """
     key = os.environ.get("RNR_API_KEY", "")
     headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -1,4 +1,4 @@
-"""A trained model as a component of a spaCy pipeline, shown by displaCy.
+"""Use a trained model as a component of a spaCy pipeline; displaCy renders the entities.
 
 python -m examples.spacy_pipeline runs/demo/export "Ada was born in London." --labels person,city --html out.html
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def pipeline(model: str, labels: Sequence[str], language: str = "en"):
-    """A blank pipeline of this language with RNR's component in it; the model is loaded with the first text."""
+    """A blank pipeline of this language with RNR's component; the model is loaded when the first text arrives."""
     import spacy
 
-    import actors.spacy_component  # noqa: F401  # registers "rnr" where RNR is not installed by pip
+    import actors.spacy_component  # noqa: F401  # registers "rnr" if RNR is not installed with pip
 
     nlp = spacy.blank(language)
     nlp.add_pipe("rnr", config={"model": model, "labels": list(labels)})
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("model")
     parser.add_argument("texts", nargs="+")
     parser.add_argument("--labels", default="person,city")
-    parser.add_argument("--html", help="a page with the entities highlighted")
+    parser.add_argument("--html", help="HTML file to write, with the entities highlighted")
     options = parser.parse_args(argv)
     try:
         docs = list(pipeline(options.model, options.labels.split(",")).pipe(options.texts))

@@ -1,11 +1,11 @@
-"""Speed, as ratios of things measured in turn in one run. What each figure means is in docs/BENCHMARKS.md.
+"""Benchmarks. Two sides are measured in alternation and reported as a ratio; docs/BENCHMARKS.md explains each number.
 
-python -m scripts.bench learner [--peer trl]   # one optimizer step: a group's prompt once against once per completion
-python -m scripts.bench rollout                # one rollout worker: tokens and samples a second
-python -m scripts.bench rewards                # our default reward against the paper's
-python -m scripts.bench sync                   # the learner's weights on a rollout worker, verified
-python -m scripts.bench step [--peer trl]      # a whole GRPO step of the real cluster
-python -m scripts.bench gpu                    # everything that is asked of a GPU, in eight minutes
+python -m scripts.bench learner [--peer trl]   # one optimizer step: shared prompt against one prompt per completion
+python -m scripts.bench rollout                # one rollout worker: tokens and samples per second
+python -m scripts.bench rewards                # the default reward against the paper's reward
+python -m scripts.bench sync                   # weight sync from the learner to a rollout worker, verified
+python -m scripts.bench step [--peer trl]      # a complete GRPO step on the real cluster
+python -m scripts.bench gpu                    # all GPU measurements of docs/BENCHMARKS.md, in eight minutes
 """
 
 import importlib
@@ -43,34 +43,36 @@ def _tokens(value: str) -> int | str:
     return value if value == "auto" else int(value)
 
 
-Rounds = Annotated[int, _count("how often each side is timed")]
-Json = Annotated[Path | None, typer.Option("--json", help="also write the numbers here")]
-Model = Annotated[str, typer.Option(help=f"a folder, a name, or one of {', '.join(SIZES)}")]
-Prompts = Annotated[int, _count("how many at a time")]
-Samples = Annotated[int, _count("completions of each prompt")]
-PromptTokens = Annotated[int, _count("of each prompt")]
-CompletionTokens = Annotated[int, _count("exactly so many of each")]
+Rounds = Annotated[int, _count("timed rounds, after one warm-up round")]
+Json = Annotated[Path | None, typer.Option("--json", help="also write the numbers to this file")]
+Model = Annotated[str, typer.Option(help=f"a model folder, a model name, or one of {', '.join(SIZES)}")]
+Prompts = Annotated[int, _count("prompts per step")]
+Samples = Annotated[int, _count("completions per prompt")]
+PromptTokens = Annotated[int, _count("tokens per prompt")]
+CompletionTokens = Annotated[int, _count("tokens per completion, exactly")]
 MaxTokens = Annotated[
     str,
-    typer.Option(callback=_tokens, help="of a micro-batch; auto as in a run: by a GPU's memory, 2048 on a CPU"),
+    typer.Option(callback=_tokens, help="tokens per micro-batch; auto, as in a run: by GPU memory, 2048 on a CPU"),
 ]
-LoraRank = Annotated[int, typer.Option(callback=within(0), help="rank of a trained adapter; 0 trains all weights")]
-Deadline = Annotated[float, typer.Option(callback=within(0), help="seconds that any one call may take")]
-PeerName = Annotated[Literal["trl"] | None, typer.Option("--peer", help="steps alternate with ours; `make peer` first")]
-PeerBatch = Annotated[int, _count("samples that the peer takes at once")]
+LoraRank = Annotated[int, typer.Option(callback=within(0), help="rank of the LoRA adapter; 0 trains all weights")]
+Deadline = Annotated[float, typer.Option(callback=within(0), help="deadline of a single call, in seconds")]
+PeerName = Annotated[
+    Literal["trl"] | None, typer.Option("--peer", help="alternate with steps of this trainer; run `make peer` first")
+]
+PeerBatch = Annotated[int, _count("samples per batch of the peer")]
 PeerWeights = Annotated[
     Literal["float32", "bfloat16"],
-    typer.Option(help="of the peer; its own default is float32 under bf16 autocast"),
+    typer.Option(help="dtype of the peer's weights; its own default is float32 under bf16 autocast"),
 ]
-Ranks = Annotated[int, _count("of the learner")]
+Ranks = Annotated[int, _count("learner ranks")]
 Sentences = Annotated[
-    str, typer.Option(help="a data set whose sentences are asked as a run asks them, ended by themselves")
+    str, typer.Option(help="a data set: use prompts of its sentences, and let completions end with the stop token")
 ]
 Lengths = Annotated[
     str,
     typer.Option(
         metavar="FILE|real",
-        help="draw prompt and answer lengths from a data file, or from the embedded demo data; in turn with equal ones",
+        help="draw prompt and answer lengths from a data file or the demo data; the other side has uniform lengths",
     ),
 ]
 
@@ -90,15 +92,15 @@ def learner(
     peer_batch: PeerBatch = 8,
     peer_weights: PeerWeights = "float32",
     lengths: Lengths = "",
-    profile: Annotated[Path | None, typer.Option(help="print where a step's time goes, write its trace here")] = None,
+    profile: Annotated[Path | None, typer.Option(help="profile one step: print its operations, write a trace")] = None,
     rounds: Rounds = 5,
     json_file: Json = None,
 ) -> None:
-    """One GRPO update on one rank."""
+    """Time one GRPO optimizer step on one rank."""
     if not peer:
         refuse_idle(context, ("deadline", "peer_batch", "peer_weights"), "without --peer")
     if lengths:
-        refuse_idle(context, ("prompt_tokens", "completion_tokens"), "with --lengths, which draws them")
+        refuse_idle(context, ("prompt_tokens", "completion_tokens"), "with --lengths, which sets both")
     _measure(context)
 
 
@@ -110,17 +112,17 @@ def rollout(
     samples: Samples = 8,
     prompt_tokens: PromptTokens = 210,
     completion_tokens: CompletionTokens = 128,
-    concurrent: Annotated[int, _count("sequences generated at once")] = 64,
+    concurrent: Annotated[int, _count("maximum number of concurrent sequences (max_num_seqs)")] = 64,
     rounds: Rounds = 5,
     json_file: Json = None,
 ) -> None:
-    """One rollout worker alone on the machine."""
+    """Time sampling with one rollout worker and no other process."""
     _measure(context)
 
 
 @app.command()
 def rewards(context: typer.Context, rounds: Rounds = 5, json_file: Json = None) -> None:
-    """Completions scored a second, on one core."""
+    """Time reward scoring on one core."""
     _measure(context)
 
 
@@ -136,7 +138,7 @@ def sync(
     rounds: Rounds = 5,
     json_file: Json = None,
 ) -> None:
-    """Weights from the learner to a rollout worker, verified."""
+    """Time a weight sync from the learner to a rollout worker, with its verification."""
     _measure(context)
 
 
@@ -156,42 +158,44 @@ def step(
     peer_weights: PeerWeights = "float32",
     sentences: Sentences = "",
     decoding: Annotated[
-        Decoding, typer.Option(help="of --sentences; other than free it takes turns with free")
+        Decoding, typer.Option(help="decoding for --sentences; if it is not free, steps alternate with free decoding")
     ] = "free",
     ranks: Ranks = 1,
     rounds: Rounds = 5,
     json_file: Json = None,
 ) -> None:
-    """One GRPO step of the real cluster."""
+    """Time complete GRPO steps on the real cluster."""
     if not peer:
         refuse_idle(context, ("peer_batch", "peer_weights"), "without --peer")
     if sentences:
-        refuse_idle(context, ["prompt_tokens"], "with --sentences, which have their own length")
+        refuse_idle(context, ["prompt_tokens"], "with --sentences, which sets the length")
     _measure(context)
 
 
 @app.command()
 def gpu(
     context: typer.Context,
-    rows: Annotated[Path, typer.Option(help="a line for each measurement as it ends; table and logs beside")] = Path(
-        "bench-gpu.jsonl"
-    ),
-    seconds: Annotated[float, typer.Option(callback=within(30), help="of all steps; each has its share")] = 480.0,
-    steps: Annotated[str, typer.Option(help="some of models,learner,real,cluster,learner_small,tests,trl")] = "",
-    tiny: Annotated[bool, typer.Option("--tiny", help="as small as still does everything, to try it on a CPU")] = False,
+    rows: Annotated[
+        Path, typer.Option(help="JSONL with one line per measurement; the table and logs are written next to it")
+    ] = Path("bench-gpu.jsonl"),
+    seconds: Annotated[float, typer.Option(callback=within(30), help="time budget for all steps together")] = 480.0,
+    steps: Annotated[
+        str, typer.Option(help="comma-separated subset of models,learner,real,cluster,learner_small,tests,trl,sleep")
+    ] = "",
+    tiny: Annotated[bool, typer.Option("--tiny", help="smallest sizes that run every step, to test on a CPU")] = False,
     json_file: Json = None,
 ) -> None:
-    """All that docs/BENCHMARKS.md asks of a GPU, most important first."""
+    """Run all GPU measurements of docs/BENCHMARKS.md, most important first."""
     _measure(context)
 
 
 def _measure(context: typer.Context) -> None:
-    """Run the benchmark of this command's name with its options, print the numbers, write them if asked."""
+    """Run the benchmark named like this command, print its numbers, and write them to --json if given."""
     options = Namespace(**context.params)
     with TemporaryDirectory() as folder:
         if context.params.get("model") in SIZES:
             options.model = str(write_random_model(options.model, Path(folder), resolve(EMBEDDED_MODEL)))
-        # Each benchmark loads the engines it needs and no others.
+        # Imported here, so that each benchmark loads only the engines it needs.
         numbers = importlib.import_module(f"scripts.benchmarks.{context.info_name}").measure(options)
     plain_console().print(table(f"bench {context.info_name}", numbers))
     if options.json_file:

@@ -1,12 +1,12 @@
-"""Reasoning chains for annotated or plain sentences from a teacher; only those that pass the checks are kept.
+"""Generates reasoning chains for annotated or plain sentences with a teacher; keeps only those that pass the checks.
 
 python -m scripts.cot generate train.jsonl --out cot.jsonl --gold --teacher openai:MODEL --base-url http://host:8000/v1
 python -m scripts.cot validate cot.jsonl --out good.jsonl
 python -m scripts.cot score cot.jsonl --out scored.jsonl --judge openai:MODEL --base-url http://host:8000/v1
 
-A teacher is openai:MODEL (any OpenAI-compatible endpoint; the key is OPENAI_API_KEY), local:FOLDER (a model on this
-machine) or template (offline: the annotation itself, written as a chain). Run the same command again to resume after a
-stop or a kill: no response is paid for twice.
+A teacher is openai:MODEL (any OpenAI-compatible endpoint; set OPENAI_API_KEY), local:FOLDER (a model on this machine)
+or template (offline: the annotation itself, written as a chain). Run the same command again to resume after a stop or
+a kill: no response is paid for twice.
 """
 
 import asyncio
@@ -45,18 +45,18 @@ _RULES, _POLICY, _TEACHER = Rules(), RequestPolicy(), TeacherSettings(who="templ
 
 SHOWN_LABELS = 20
 REQUESTS = ("concurrency", "deadline", "retries", "max_new_tokens", "price_in", "price_out")
-"""The options of how a model is asked."""
+"""Options that only apply to requests to a model."""
 
 Files = Annotated[list[str], typer.Argument(help="sentences, in any format that training reads")]
 RowFiles = Annotated[list[str], typer.Argument(help="JSONL files of NER-CoT rows")]
-Out = Annotated[Path, typer.Option(help="OUT.jsonl; beside it: OUT.{rejected,journal}.jsonl, OUT.report.json")]
-Threshold = Annotated[float, typer.Option(callback=within(0, 10), help="lowest score, 0 to 10, that passes")]
+Out = Annotated[Path, typer.Option(help="OUT.jsonl; next to it: OUT.{rejected,journal}.jsonl, OUT.report.json")]
+Threshold = Annotated[float, typer.Option(callback=within(0, 10), help="minimum score, 0 to 10, that passes")]
 BaseUrl = Annotated[
-    str | None, typer.Option(help="URL of the endpoint, such as http://host:8000/v1; default: OpenAI's")
+    str | None, typer.Option(help="URL of the endpoint, such as http://host:8000/v1; default: OpenAI's API")
 ]
-JudgeBaseUrl = Annotated[str | None, typer.Option(help="URL of the judge's endpoint, if it is another one")]
-Concurrency = Annotated[int, typer.Option(callback=within(1), help="concurrent requests")]
-Deadline = Annotated[float, typer.Option(callback=within(1), help="deadline of a request in seconds")]
+JudgeBaseUrl = Annotated[str | None, typer.Option(help="URL of the judge's endpoint, if it is a different one")]
+Concurrency = Annotated[int, typer.Option(callback=within(1), help="number of concurrent requests")]
+Deadline = Annotated[float, typer.Option(callback=within(1), help="deadline of a request, in seconds")]
 Retries = Annotated[int, typer.Option(callback=within(0), help="retries of a failed request")]
 MaxNewTokens = Annotated[int, typer.Option(callback=within(1), help="token limit of a completion")]
 ContextTokens = Annotated[int, typer.Option(callback=within(1), help="context length of a local model")]
@@ -77,7 +77,7 @@ def generate(
         float,
         typer.Option(callback=within(0, MAX_TEMPERATURE), help="temperature of the first draft; +0.2 for each retry"),
     ] = _RULES.temperature,
-    limit: Annotated[int | None, typer.Option(callback=within(1), help="only the first LIMIT sentences")] = None,
+    limit: Annotated[int | None, typer.Option(callback=within(1), help="use only the first LIMIT sentences")] = None,
     threshold: Threshold = _RULES.threshold,
     base_url: BaseUrl = None,
     judge_base_url: JudgeBaseUrl = None,
@@ -89,12 +89,12 @@ def generate(
     price_in: PriceIn = 0.0,
     price_out: PriceOut = 0.0,
 ) -> int:
-    """Write chains for sentences, check and judge them. The exit code is 0 if at least one row was written."""
+    """Generate chains for sentences, check and judge them. The exit code is 0 if at least one row was written."""
     _output(out, files)
     is_template = teacher == "template"
     judge = judge or ("none" if is_template else teacher)
     if judge == "template":
-        raise ValueError("--judge template cannot score: give openai:MODEL, local:FOLDER or none")
+        raise ValueError("--judge template cannot score: use openai:MODEL, local:FOLDER or none")
     _refuse_unasked(context, [teacher, judge])
     gold = gold or is_template
     loaded = load(files, training=True, annotated=False)[:limit]
@@ -103,12 +103,12 @@ def generate(
     if gold and not any(example.mentions for example in examples):
         raise ValueError(
             f"no sentence of {', '.join(files)} has entities to explain: "
-            "omit --gold and give a --teacher that annotates"
+            "omit --gold and choose a --teacher that annotates"
         )
     endpoints = [(teacher, base_url)]
     if judge != "none" and (judge, judge_base_url or base_url) != endpoints[0]:
         endpoints.append((judge, judge_base_url or base_url))
-    attempts = 0 if is_template else attempts  # the template would write the same again
+    attempts = 0 if is_template else attempts  # the template always writes the same chain
     rules = Rules(gold=gold, threshold=threshold, attempts=attempts, temperature=temperature)
     work = _synthesize(Generator.generate, examples, rules, context.params, endpoints=endpoints, judged=judge != "none")
     return asyncio.run(work)
@@ -132,7 +132,7 @@ def score(
 ) -> int:
     """Judge the rows of a NER-CoT file. The exit code is 0 if at least one passed."""
     if judge in ("template", "none"):
-        raise ValueError(f"--judge {judge} cannot score: give openai:MODEL or local:FOLDER")
+        raise ValueError(f"--judge {judge} cannot score: use openai:MODEL or local:FOLDER")
     _output(out, files)
     _refuse_unasked(context, [judge])
     endpoints = [(judge, base_url)]
@@ -144,9 +144,11 @@ def score(
 @app.command()
 def validate(
     files: RowFiles,
-    out: Annotated[Path | None, typer.Option(help="OUT.jsonl for the good rows; beside it: OUT.rejected.jsonl")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="OUT.jsonl for the good rows; next to it: OUT.rejected.jsonl")
+    ] = None,
 ) -> int:
-    """Check NER-CoT rows, list every bad one. They are counted by cause; the exit code is 1 if there is any."""
+    """Check NER-CoT rows, list every bad one and count them by cause. The exit code is 1 if there are any."""
     output = _output(out, files) if out else None
     console, rows = Console(), []
     for row in check_rows(files):
@@ -163,7 +165,7 @@ def validate(
 
 
 def _refuse_unasked(context: typer.Context, asked: Sequence[str]) -> None:
-    """Raises ValueError, by name, for options that neither the teacher nor the judge uses."""
+    """Raise ValueError for options that neither the teacher nor the judge uses, with their names."""
     kinds = {who.partition(":")[0] for who in asked}
     if "openai" not in kinds:
         refuse_idle(context, ("base_url", "judge_base_url"), "without openai:MODEL")
@@ -172,13 +174,13 @@ def _refuse_unasked(context: typer.Context, asked: Sequence[str]) -> None:
     if not kinds & {"openai", "local"}:
         refuse_idle(context, REQUESTS, "with the template alone, which needs no model")
     if asked[0] == "template":
-        refuse_idle(context, ("attempts", "temperature"), "with the template, which would write the same again")
+        refuse_idle(context, ("attempts", "temperature"), "with the template, which always writes the same chain")
     if asked[-1] == "none":
         refuse_idle(context, ("threshold", "judge_base_url"), "without a --judge")
 
 
 def _say_labels(examples: Sequence[Example]) -> None:
-    """Print which labels are spelled differently than in the data: rows have them as prompts do."""
+    """Print the labels whose spelling differs from the data: rows spell labels as prompts do."""
     written = sorted({label for example in examples for label in example.schema if label_key(label) != label})
     if written:
         listed = few([f"{label} -> {label_key(label)}" for label in written], SHOWN_LABELS)
@@ -200,14 +202,14 @@ async def _synthesize(
     endpoints: Sequence[tuple[str, str | None]],
     judged: bool,
 ) -> int:
-    """Open the endpoints (first the teacher, last the judge), run the examples, show the report."""
+    """Open the endpoints (teacher first, judge last), run the examples and print the report; returns the exit code."""
     output, console = OutputFiles(options["out"]), Console()
     policy = RequestPolicy(
         concurrency=options["concurrency"], deadline_seconds=options["deadline"], retries=options["retries"]
     )
     limits = {key: options[key] for key in ("max_new_tokens", "context_tokens", "concurrency")}
     async with AsyncExitStack() as stack:
-        # First, because it refuses an --out that is in use, and an engine is slow to start.
+        # Opened first, because it refuses an --out that is in use before a slow engine is started.
         journal = stack.enter_context(closing(Journal(output.journal)))
         settings = (TeacherSettings(who=who, base_url=base_url, **limits) for who, base_url in endpoints)
         teachers = [await stack.enter_async_context(open_teacher(one)) for one in settings]

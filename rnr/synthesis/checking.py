@@ -1,4 +1,4 @@
-"""Which answers and chains are accepted, and why the others are rejected; the score in a judge's reply.
+"""Accepts or rejects answers and their chains, with the cause; reads the score in a judge's reply.
 
 A chain argues for an entity if one of its sentences (or a mark) contains the entity and its label, not negated and not
 only in a list with other labels, and if the last claim about the entity is not for another label. ``claims`` documents
@@ -25,7 +25,7 @@ _OBJECT_BEGIN = re.compile(r'\{\s*"')
 
 
 def read_draft(text: str, example: Example) -> Answer:
-    """The teacher's answer, grounded in its sentence, with the data's spelling of the labels."""
+    """The teacher's answer, grounded in the sentence, with labels spelled as in the data."""
     answer = parse(text)
     spelling = {label_key(label): label for label in example.schema}
     mentions = (Mention(text=m.text, label=spelling.get(label_key(m.label), m.label)) for m in answer.mentions)
@@ -37,7 +37,7 @@ def read_draft(text: str, example: Example) -> Answer:
 
 
 def check_explicable(example: Example) -> Rejection | None:
-    """Why no chain can explain the annotation, None if one can: think tags in an entity would end the chain early."""
+    """Why no chain can explain the annotation, or None: think tags in an entity would end the chain early."""
     for mention in example.mentions:
         if any(tag in part for tag in (OPEN, CLOSE) for part in (mention.text, mention.label)):
             return Rejection(cause="think_in_entity", detail=f"{mention.text!r} ({mention.label})")
@@ -45,7 +45,7 @@ def check_explicable(example: Example) -> Rejection | None:
 
 
 def check(example: Example, answer: Answer, *, gold: bool = False) -> Rejection | None:
-    """The first fault of a grounded answer and its chain, None if there is none.
+    """The first fault of a grounded answer and its chain, or None.
 
     With ``gold`` the answer must also have exactly the example's own mentions.
     """
@@ -78,7 +78,7 @@ def _pairs(mentions: Sequence[Mention]) -> Counter[tuple[str, str]]:
 
 
 def _chain_faults(chain: str, example: Example, given: Counter[tuple[str, str]]) -> Iterator[Rejection]:
-    """Entities that the chain does not argue for, then labels that only the chain gives."""
+    """Rejections for entities that the chain does not argue for, then for labels that only the chain gives."""
     wanted: dict[str, set[str]] = {}
     for text, label in given:
         wanted.setdefault(text, set()).add(label)
@@ -98,10 +98,10 @@ def _chain_faults(chain: str, example: Example, given: Counter[tuple[str, str]])
 
 
 def _labels_for(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, labels: Labels) -> list[str]:
-    """The labels that a sentence of the chain gives to an entity of the answer, the last one last.
+    """The labels that a sentence of the chain gives to an entity of the answer, in order.
 
-    Its claims about the entity decide. A sentence without one argues for the entity's own labels that it names, but not
-    if they are in a list with others.
+    Claims about the entity decide. A sentence without one argues for those of the entity's labels that it names,
+    unless they are in a list with other labels.
     """
     claimed = [
         claim.label for claim in sentence.claims if claim.label in labels.schema and _is_about(claim, text, wanted)
@@ -111,14 +111,14 @@ def _labels_for(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, l
         return claimed
     named: list[str] = []
     for place in islice(_word(text).finditer(sentence.text), _TIMES):
-        # Without the text itself: the name "Bank of Ireland" is not an argument for a bank.
+        # The entity text itself is left out: the name "Bank of Ireland" does not argue for the label bank.
         around = f"{sentence.text[: place.start()]} … {sentence.text[place.end() :]}"
         named += (label for listed in labels.named(around) if listed <= wanted[text] for label in sorted(listed))
     return named
 
 
 def _is_about(claim: Claim, text: str, wanted: Mapping[str, set[str]]) -> bool:
-    """Whether a claim is about this entity; a name may be a part of it or contain it, if it has the same label."""
+    """Whether a claim is about this entity; a name with the same label may also be part of the entity or contain it."""
     if claim.text == text:
         return True
     return claim.is_name and claim.text not in wanted and claim.label in wanted[text] and _related(claim.text, text)
@@ -131,7 +131,7 @@ def _related(one: str, other: str) -> bool:
 def _only_in_chain(
     sentences: Sequence[Sentence], wanted: Mapping[str, set[str]], example: Example, labels: Labels
 ) -> set[tuple[str, str]]:
-    """The (text, label) pairs that the chain claims and the answer does not have."""
+    """The (text, label) pairs that the chain claims but the answer does not have."""
     found: set[tuple[str, str]] = set()
     marked = {(spelled(text), label) for text, own in wanted.items() for label in own}
     for sentence in sentences:
@@ -142,7 +142,7 @@ def _only_in_chain(
         for claim in sentence.claims:
             if claim.text in wanted or any(_is_about(claim, text, wanted) for text in wanted):
                 continue
-            # "Lisbon Airport" is a facility: outside the schema it is evidence for an entity it belongs to.
+            # "Lisbon Airport" is a facility: a label outside the schema may be evidence for an entity of the answer.
             if claim.label in labels.schema or not any(_related(claim.text, text) for text in wanted):
                 found.add((claim.text, claim.label))
     return found

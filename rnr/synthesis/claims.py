@@ -1,21 +1,21 @@
-"""The claims of a chain: which label it gives to which text, sentence by sentence.
+"""Extracts the claims of a chain: which label it gives to which text, sentence by sentence.
 
-A claim ties a text to a label in one of these forms, where the text is quoted or a run of capitalised words.
+A claim assigns a label to a text in one of these forms, where the text is quoted or a run of capitalised words.
 
     [Paris: city]                     a mark
     "Paris" is a city                 an unquoted name must begin its clause: "the one who left Paris is a person"
-    I label "Paris" as a city         or call it a city; a verb of labelling precedes the text
+    I label "Paris" as a city         or call it a city; a labelling verb precedes the text
     "Paris" (city)    "Paris": city   or with an arrow
-    Paris ..., so it is a city        a pronoun stands for the only entity of its sentence
+    Paris ..., so it is a city        a pronoun that refers to the only entity in its sentence
 
-A claim is firm unless its sentence asks, denies or doubts it (if, whether, could, not, ...) or it is refused afterwards
-("Monday" is a date, but no label covers it), there or in a next sentence with But, However, Yet, It or This in front.
+A claim counts unless its sentence asks, denies or doubts it (if, whether, could, not, ...) or it is taken back: by the
+rest of its sentence, or by a next one with But, However, Yet, It or This in front ("Monday" is a date. But ...).
 
-Limits, chosen so that a right chain is seldom rejected: no claim is seen in an apposition ("Paris, a city"), about an
-unquoted text in small letters, about any but the last of a list ("Rome and Paris are cities"), through a pronoun in
-another sentence or about a text that is no entity of the answer, in a sentence that refuses anything after it, or in
-another language than English, marks apart. Of labels outside the schema only the ``USUAL`` ones are known as such, and
-only for texts that belong to no entity of the answer: "Lisbon" is a location may be the evidence for a city.
+Limits, chosen so that a correct chain is seldom rejected: a claim is not found in an apposition ("Paris, a city"), for
+an unquoted text in lower case, for any item of a list but the last ("Rome and Paris are cities"), for a pronoun whose
+entity is in another sentence or not in the answer, in a sentence that takes anything back after it, or in a language
+other than English, except for marks. Of labels outside the schema only the ``USUAL`` ones are recognised, and only for
+texts that belong to no entity of the answer: "Lisbon" is a location may be the evidence for a city.
 """
 
 import re
@@ -32,12 +32,12 @@ USUAL = (
 """Labels of most data sets; a claim for one is recognised even if the schema has no such label."""
 
 _REACH = 300
-"""Characters on either side that are searched for a claim, so that a sentence without an end costs no more."""
+"""Characters on either side of a claim that are searched, which bounds the cost of very long sentences."""
 
 _MARK = re.compile(r'\[([^\[\]\n]+?)(?: \("[^\[\]\n]*"\))?: *([^\[\]:\n]+)\]')
 """``[text: label]``, or ``[text ("evidence"): label]``."""
 _SENTENCE_END = re.compile(r"\n|[。！？]|(?<=[^\s.]{3})[.!?]+[\"”’')]*\s+")
-"""Three characters before the full stop tell the end of a sentence from ``Mr.`` and ``U.S.``."""
+"""A full stop ends a sentence only after three characters, unlike in ``Mr.`` and ``U.S.``."""
 
 _QUOTES = "\"“”‘’'`*"
 _OPEN, _CLOSE = "[\"“'‘`*]*", "[\"”'’`*]*"
@@ -52,12 +52,12 @@ _POINTER = re.compile(
     r"|one|an?other|both|each|n?either|none|the|an?|and|but|so",
     re.IGNORECASE,
 )
-"""Capitalised where it begins a sentence, and yet no name."""
+"""Words that are capitalised at the beginning of a sentence but are no name."""
 _PRONOUN = re.compile(r"\b(?:it|he|she|they)$", re.IGNORECASE)
 _FIELD = re.compile(r"label|type|category|class|tag|entity|text", re.IGNORECASE)
-"""Of a list, or of JSON in the chain: in ``"label": "person"`` nothing is called a person."""
+"""Keys of a list or of JSON in the chain: ``"label": "person"`` claims nothing about a text."""
 _LEAD = re.compile(r"that|and|then|thus|therefore|hence|here|now|so|conclude|decide|know|say|see|think")
-"""What may stand between the beginning of a clause and its subject."""
+"""Words that may stand between the beginning of a clause and its subject."""
 _CLAUSE_BEGIN = re.compile(r"[,;:(—]|\b(?:but|so|because|since|while|whereas|although|though)\b", re.IGNORECASE)
 _RELATIVE = re.compile(r"\b(?:who|whom|whose|which|that)\s+(?!(?:the|an?|this)\b)\w+", re.IGNORECASE)
 """``the one who left``: what follows belongs to the relative clause and is not the subject."""
@@ -94,7 +94,7 @@ _LABEL_ENDS = (
     r"(?=\s*(?:[^\w\s'’?-]|$)|\s+(?:because|since|as|for|and|but|so|too|here|in|of|by|on|at|from|with|that|who|which|whose"
     r"|where|when|he|she|it|they|named|entity|label)\b)"
 )
-"""After these a label is the noun itself: a "location marker" is no location, and a question is no claim."""
+"""What must follow a label: a "location marker" is no location, and a question is no claim."""
 _JOINT = re.compile(
     r"""["”’'`*)\]]*\s*(?:,\s*(?:and|or|nor)?|/|\||&|、|and\b|or\b|nor\b)\s*(?:(?:an?|the)\s+)?["“‘'`*(\[]*""",
     re.IGNORECASE,
@@ -104,7 +104,7 @@ _JOINT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A text and the label it is given, as ``label_key`` writes it; the text of a name may be a part or more of it."""
+    """A text and its label as ``label_key`` writes it; the text of a name may be shorter or longer than the entity."""
 
     text: str
     label: str
@@ -113,7 +113,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """A sentence of a chain, its marks blanked out, and what it claims in its order; marks stand apart."""
+    """A sentence of a chain with its marks blanked out, its claims in order, and its marks."""
 
     text: str
     claims: tuple[Claim, ...]
@@ -121,7 +121,7 @@ class Sentence:
 
 
 class Labels:
-    """The labels that are looked for, singular and plural, whatever the case."""
+    """The labels to look for, in singular and plural, ignoring case."""
 
     def __init__(self, schema: Iterable[str]) -> None:
         self.schema = frozenset(label_key(label) for label in schema)
@@ -134,11 +134,11 @@ class Labels:
         self._claimed = re.compile(rf"{_LINK}{_OPEN}(?P<label>{claimed}){_CLOSE}{_LABEL_ENDS}", re.IGNORECASE)
 
     def of(self, form: str) -> str | None:
-        """The label that is written like this."""
+        """The label with this written form, or None."""
         return self._by_form.get(label_key(form))
 
     def named(self, text: str) -> list[frozenset[str]]:
-        """The labels that a text names without denying them; those of a list are one set.
+        """The labels that a text names without denying them; the labels of a list form one set.
 
         ``a person, not a city`` -> [{person}], and ``a person or a city`` -> [{person, city}].
         """
@@ -155,11 +155,11 @@ class Labels:
         return [frozenset(labels) for denied, labels in runs if not denied]
 
     def claimed(self, text: str) -> Iterator[re.Match[str]]:
-        """The places at which something seems to be given a ``label``."""
+        """The matches in which a text seems to be given a ``label``."""
         return self._claimed.finditer(text)
 
     def refused(self, label: str, after: str) -> bool:
-        """Whether what follows a claim takes it back; ``not a person`` after ``a city`` does not."""
+        """Whether the text after a claim takes it back; ``not a person`` after ``a city`` does not."""
         contrast = self._named.sub(lambda m: "" if m[1] and self._by_form[label_key(m[2])] != label else m[0], after)
         return bool(_REFUSAL.search(contrast))
 
@@ -175,19 +175,19 @@ def _any_of(forms: Iterable[str]) -> str:
 
 
 def bounded(pattern: str) -> str:
-    """The pattern where it is a word of its own."""
-    # ASCII neighbours only: scripts without spaces have a letter on either side of every word.
+    """The pattern, restricted to whole words."""
+    # Only ASCII neighbours count: scripts without spaces have a letter on either side of every word.
     return rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
 
 
 def read_sentences(chain: str, sentence: str, texts: Collection[str], labels: Labels) -> list[Sentence]:
-    """The chain in its sentences, with what each claims; ``texts`` are the entities of the answer.
+    """The sentences of the chain with their claims; ``texts`` are the entities of the answer.
 
-    What the annotated ``sentence`` itself holds, brackets and all, is quoted by the chain and not claimed.
+    A claim or mark that the annotated ``sentence`` itself contains is a quotation, not a claim of the chain.
     """
     marks = [mark for mark in _MARK.finditer(chain) if mark[0] not in sentence]
     spans = _spans(_filled(chain, marks, "x"), texts)
-    # Blank, because the label in one entity's mark does not argue for its neighbour.
+    # Blanked, because the label in one entity's mark does not argue for its neighbour.
     prose = _filled(chain, marks, " ")
     pieces = [prose[start:end] for start, end in spans]
     read: list[Sentence] = []
@@ -210,7 +210,7 @@ def _filled(chain: str, marks: Iterable[re.Match[str]], filler: str) -> str:
 
 
 def _spans(prose: str, texts: Collection[str]) -> list[tuple[int, int]]:
-    """Where the sentences begin and end; the full stop of an entity such as "Apple Inc." ends none."""
+    """Start and end of each sentence; the full stop of an entity such as "Apple Inc." does not end a sentence."""
     for text in sorted(texts, key=len, reverse=True):
         prose = prose.replace(text, "x" * len(text))
     ends = [match.end() for match in _SENTENCE_END.finditer(prose)]
@@ -218,7 +218,7 @@ def _spans(prose: str, texts: Collection[str]) -> list[tuple[int, int]]:
 
 
 def _claims(piece: str, following: str, sentence: str, texts: Collection[str], labels: Labels) -> Iterator[Claim]:
-    """The firm claims of one sentence of the chain."""
+    """The claims of one sentence of the chain that count."""
     if piece.rstrip("\"”’') \n").endswith(("?", "？")):
         return
     after = following[:_REACH] if _MAY_REFUSE.match(following) else ""
@@ -241,7 +241,7 @@ class _Subject(NamedTuple):
 
 
 def _quoted(piece: str, link: re.Match[str], texts: Collection[str]) -> _Subject | None:
-    """The quoted text before the link; an entity of the answer is found whatever stops and quotes it holds."""
+    """The quoted text before the link; an entity of the answer may itself contain full stops and quotes."""
     end = len(piece[: link.start()].rstrip(_QUOTES))
     starts = {text: end - len(text) for text in texts if piece.endswith(text, 0, end)} if end < link.start() else {}
     known = [text for text, start in starts.items() if start and piece[start - 1] in _QUOTES]
@@ -253,14 +253,14 @@ def _quoted(piece: str, link: re.Match[str], texts: Collection[str]) -> _Subject
 
 
 def _pronoun(piece: str, link: re.Match[str], texts: Collection[str]) -> _Subject | None:
-    """A pronoun that can mean only one entity, which stands for it."""
+    """The entity that a pronoun before the link refers to, if there is only one candidate."""
     found = _PRONOUN.search(piece, max(0, link.start() - 5), link.start())
     there = [text for text in texts if text in piece] if found else []
     return _Subject(found.start(), there[0], "pronoun") if found and len(there) == 1 else None
 
 
 def _name(piece: str, link: re.Match[str], sentence: str) -> _Subject | None:
-    """The run of capitalised words before the link, as far as the annotated sentence has it."""
+    """The run of capitalised words before the link, cut on the left until the annotated sentence contains it."""
     words = list(_WORD.finditer(piece, max(0, link.start() - _REACH), link.start()))
     first = len(words)
     for number in range(len(words) - 1, -1, -1):
@@ -270,7 +270,7 @@ def _name(piece: str, link: re.Match[str], sentence: str) -> _Subject | None:
             break
     starts = [word.start() for word in words[first:] if _is_name(word[0])]
     known = [start for start in starts if piece[start : link.start()] in sentence]
-    # "City: Paris (city)" and "Label: city" are tied so loosely that the name must be one of the sentence.
+    # Forms such as "City: Paris (city)" and "Label: city" are weak evidence: the name must occur in the sentence.
     start = known[0] if known else starts[0] if starts and link["verb"] else None
     if start is None or _POINTER.fullmatch(piece, start, link.start()):
         return None

@@ -13,25 +13,25 @@ from rnr.synthesis.messages import Message
 from rnr.synthesis.teacher import UNREACHABLE, Teacher, TeacherCompletion, TeacherUnavailable
 
 TRUNCATED_ATTEMPTS = 2
-"""Paid requests for a completion that is cut at the token limit: one more, with another seed."""
+"""Requests for a completion that is cut at the token limit: the second one has another seed."""
 UNREACHED_RETRIES = 2
-"""Retries for an endpoint that has not answered yet: it is probably down, or has another URL."""
+"""Retries for an endpoint that has never answered: it is probably down, or the URL is wrong."""
 MAX_BACKOFF_SECONDS = 60.0
 MAX_RETRY_AFTER_SECONDS = 300.0
 """Upper bound for a server's Retry-After."""
 
 
 class NoAnswer(RuntimeError):
-    """A request failed, and so did all its retries."""
+    """A request and all its retries failed."""
 
 
 class TeacherDown(RuntimeError):
-    """Many requests in a row failed, or nothing listens: the endpoint is the cause, not a sentence."""
+    """Many requests in a row failed, or nothing listens at the URL: the endpoint is the cause, not a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPolicy:
-    """Concurrent requests, deadline of each, retries after the first try, and the first backoff (it doubles)."""
+    """Concurrent requests, deadline of each, retries after the first attempt, and the first backoff (it doubles)."""
 
     concurrency: int = 8
     deadline_seconds: float = 300.0
@@ -41,8 +41,8 @@ class RequestPolicy:
 
 @dataclass(slots=True)
 class TeacherClient:
-    """Sends requests to one teacher; ``requests`` and ``retries`` (by kind) count those of this process, and
-    ``last_error`` says why the last of them failed."""
+    """Sends requests to one teacher. ``requests`` and ``retries`` (by kind of failure) count this process only;
+    ``last_error`` is the most recent failure."""
 
     teacher: Teacher
     journal: Journal
@@ -56,9 +56,10 @@ class TeacherClient:
     async def ask(
         self, guid: str, stage: str, attempt: int, messages: list[Message], temperature: float, *, repeat: int = 0
     ) -> TeacherCompletion:
-        """The completion from the journal, or a new one, journalled; a truncated one only if another seed did not help.
+        """The completion from the journal, or a new one, which is written to the journal. It is truncated only if a
+        second seed did not help.
 
-        ``repeat`` numbers requests that differ only in their seed. Raises NoAnswer for this sentence only, and
+        ``repeat`` numbers requests that differ only in their seed. Raises NoAnswer if only this sentence failed, and
         TeacherRefused or TeacherDown if the whole run should stop.
         """
         for number in range(TRUNCATED_ATTEMPTS):
@@ -96,12 +97,12 @@ class TeacherClient:
             self._refuse_unreached(kind, reason, retry)
             if retry < self.policy.retries:
                 self.retries[kind] += 1
-                # Jitter on half of the backoff, so that requests which failed together do not retry together.
+                # Half of the backoff is jittered, so that requests that failed together do not retry together.
                 jittered = random.uniform(0.5, 1.0) * min(backoff, MAX_BACKOFF_SECONDS)
                 await asyncio.sleep(max(min(after, MAX_RETRY_AFTER_SECONDS), jittered))
                 backoff *= 2
         self._failed_in_a_row += 1
-        reason = f"asked {counted(self.policy.retries + 1, 'time')}, last: {reason}"
+        reason = f"gave up after {counted(self.policy.retries + 1, 'attempt')}, last error: {reason}"
         if self._failed_in_a_row >= 2 * self.policy.concurrency:
             raise TeacherDown(
                 f"{self.teacher.name}: {self._failed_in_a_row} requests in a row failed; {reason}; "
@@ -110,10 +111,10 @@ class TeacherClient:
         raise NoAnswer(reason)
 
     def _refuse_unreached(self, kind: str, reason: str, retry: int) -> None:
-        """Raise TeacherDown if nothing listens and nothing has since the start."""
+        """Raise TeacherDown if the endpoint is unreachable and has been since the start."""
         self._reached = self._reached or kind != UNREACHABLE
         if not self._reached and retry >= min(UNREACHED_RETRIES, self.policy.retries):
-            raise TeacherDown(f"{reason}: no server there; start the endpoint, or give its --base-url")
+            raise TeacherDown(f"{reason}: nothing listens there; start the endpoint, or correct --base-url")
 
 
 def _hash(*parts: object) -> str:

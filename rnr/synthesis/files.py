@@ -1,4 +1,4 @@
-"""The files that one command writes, all beside ``OUT.jsonl``."""
+"""The output files of one command, all next to ``OUT.jsonl``."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from rnr.synthesis.rows import Row, to_row
 
 @dataclass(frozen=True, slots=True)
 class OutputFiles:
-    """``cot.jsonl`` and the files beside it."""
+    """The paths of ``OUT.jsonl`` and the files next to it."""
 
     rows: Path
 
@@ -51,9 +51,9 @@ def write_outcomes(
     price_in: float,
     price_out: float,
 ) -> dict[str, Any]:
-    """Write rows, rejects and the report, each complete or not at all; returns the report.
+    """Write rows, rejected sentences and the report, each file completely or not at all; returns the report.
 
-    Tokens and cost are for the whole journal; prices are per million tokens.
+    Tokens and cost cover the whole journal; prices are per million tokens.
     """
     tokens = clients[0].journal.tokens()
     cost = sum(spent["prompt"] * price_in + spent["completion"] * price_out for spent in tokens.values()) / 1e6
@@ -70,5 +70,5 @@ def write_outcomes(
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write these rows as JSONL, or leave the previous file in place on failure."""
+    """Write these rows as JSONL; on failure the previous file stays in place."""
     write_whole(path, "".join(json_line(row) for row in rows))

@@ -1,7 +1,7 @@
-"""Sentences -> outcomes: drafts from the teacher until one passes, ``concurrency`` sentences at a time.
+"""Sentences -> outcomes: requests drafts from the teacher until one passes, for ``concurrency`` sentences at a time.
 
-Everything is computed from the input and the journal of paid responses. So the same command resumes a killed run, and
-the files it writes are the same.
+Everything is computed from the input and the journal of paid responses. So the same command resumes a killed run and
+writes the same files.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from rnr.synthesis.rows import row_answer
 from rnr.types import Answer, Example
 
 MAX_TEMPERATURE = 1.2
-"""Each new draft is sampled at a higher temperature, up to this one."""
+"""Upper bound of the temperature, which rises with each new draft."""
 
 SHOWN_ERROR = 160
-"""Characters of an error in a line of progress."""
+"""Characters of an error in a progress line."""
 
 JUDGE_ATTEMPTS = 3
-"""Requests to the judge about one draft until a reply holds a score."""
+"""Maximum number of requests to the judge for one draft, until a reply has a score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Which drafts are accepted, and how often a rejected one is generated again."""
+    """Which drafts are accepted, and how often a rejected draft is regenerated."""
 
     gold: bool = False
     threshold: float = 9.0
@@ -40,17 +40,17 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """One sentence -> its outcome."""
+    """Turns one sentence into its outcome."""
 
     teacher: TeacherClient
     judge: TeacherClient | None
     rules: Rules
 
     async def generate(self, example: Example) -> Outcome:
-        """The first draft that passes, after at most ``attempts`` regenerations, each with the last rejection in its
-        prompt.
+        """The outcome with the first draft that passes, after at most ``attempts`` regenerations, each with the
+        previous rejection in its prompt.
 
-        If no draft can be right, or the judge's reply cannot be parsed, no further draft is paid for.
+        No further draft is requested if none can be right, or if the judge's reply cannot be parsed.
         """
         if self.rules.gold and (rejection := check_explicable(example)) is not None:
             return Outcome(example=example, answer=None, rejections=(rejection,))
@@ -92,7 +92,7 @@ class Generator:
         return answer, score, rejection
 
     async def judge_row(self, example: Example) -> Outcome:
-        """The outcome for a row that has a chain: only the judge is asked."""
+        """The outcome of a row that already has a chain: only the judge is called."""
         answer = row_answer(example)
         try:
             score, rejection = await self._judged(example, answer, 0)
@@ -108,7 +108,7 @@ class Generator:
         messages = judge_messages(example, answer)
         score, reply = None, ""
         for repeat in range(JUDGE_ATTEMPTS):
-            # The first verdict is greedy; only another temperature can bring another reply.
+            # The first request is greedy; only a higher temperature can give a different reply.
             temperature = repeat * self.rules.temperature_step
             completion = await self.judge.ask(example.uid, "judge", attempt, messages, temperature, repeat=repeat)
             score, reply = read_score(completion.text) if completion.finished else None, completion.text
@@ -134,9 +134,9 @@ async def run_all(
     clients: Sequence[TeacherClient],
     console: Console,
 ) -> list[Outcome]:
-    """The outcome of every example, in their order, ``concurrency`` of them at a time.
+    """The outcomes of all examples, in order; ``concurrency`` examples run at a time.
 
-    On an error that stops the run, running requests are finished (they are paid for), then it is raised.
+    On an error that stops the run, requests in flight are finished first (they are paid for), then it is raised.
     """
     outcomes: dict[int, Outcome] = {}
     failures: list[RuntimeError] = []
@@ -151,7 +151,7 @@ async def run_all(
         nonlocal progress, kept
         for number, example in queue:
             if not requests():
-                # Journalled answers take no time and must not count in the estimate of the time left.
+                # Answers from the journal take no time and must not distort the estimate of the time left.
                 progress = ProgressLine(console, len(outcomes), len(examples))
             try:
                 outcomes[number] = await work(example)

@@ -1,26 +1,26 @@
-"""Guards HTTP requests to an endpoint: no redirect to another host, no endless reply."""
+"""Guards HTTP requests to an endpoint: no redirect to another host, no reply without a size limit."""
 
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any
 
 MAX_REPLY_BYTES = 16 * 2**20
-"""Limit of one reply. The longest that a model writes, with its reasoning, is a few hundred KB."""
+"""Size limit of one reply. The longest reply of a model, with its reasoning, has a few hundred KB."""
 
 
 class ForeignRedirect(Exception):
-    """The endpoint redirected the request, with its sentences, to another host."""
+    """The endpoint redirected the request, which contains sentences, to another host."""
 
 
 class ReplyTooLarge(Exception):
-    """A reply of more than ``MAX_REPLY_BYTES``."""
+    """A reply has more than ``MAX_REPLY_BYTES``."""
 
 
 def guarded_client(base_url: Any) -> Any:
-    """An HTTP client for openai's client that only talks to the host of ``base_url`` and reads at most
+    """An HTTP client for openai's client that only connects to the host of ``base_url`` and reads at most
     ``MAX_REPLY_BYTES`` of a reply.
 
-    It raises ForeignRedirect or ReplyTooLarge, and has no deadline of its own.
+    Its requests raise ForeignRedirect or ReplyTooLarge. It sets no timeout.
     """
     import openai
 
@@ -28,13 +28,13 @@ def guarded_client(base_url: Any) -> Any:
         downgraded = base_url.scheme == "https" and request.url.scheme != "https"
         if request.url.host != base_url.host or downgraded:
             raise ForeignRedirect(
-                f"redirected to {request.url.scheme}://{request.url.host}; if that is intended, give it as --base-url"
+                f"redirected to {request.url.scheme}://{request.url.host}; if that is intended, pass it as --base-url"
             )
 
     async def limit(response: Any) -> None:
         encoding = response.headers.get("content-encoding", "identity")
-        if encoding != "identity":  # compressed, a small reply can become a large one
-            raise ReplyTooLarge(f"the reply is compressed ({encoding[:20]}), which was not asked for")
+        if encoding != "identity":  # a small compressed reply can decompress to a large one
+            raise ReplyTooLarge(f"the reply is compressed ({encoding[:20]}), although no compression was requested")
         response.stream = _limited(response)
 
     return openai.DefaultAsyncHttpxClient(
@@ -46,8 +46,8 @@ def guarded_client(base_url: Any) -> Any:
 
 
 def _limited(response: Any) -> Any:
-    """The body of ``response``, which raises ReplyTooLarge beyond the limit."""
-    # openai uses one of two packages, httpx and httpx2, with separate classes.
+    """The body of ``response``, as a stream that raises ReplyTooLarge beyond the limit."""
+    # openai uses either httpx or httpx2, and their classes are not interchangeable.
     http: Any = import_module(type(response).__module__.partition(".")[0])
     body = response.stream
 

@@ -1,4 +1,4 @@
-"""Every paid response of a teacher, on disk before it is used."""
+"""The journal of paid teacher responses; each is on disk before it is used."""
 
 import fcntl
 import json
@@ -16,17 +16,17 @@ Key = tuple[str, str, int, str]
 
 
 class Journal:
-    """Every paid response: read at the start; a new one is on disk before ``record`` returns."""
+    """All paid responses, read at the start; a new one is on disk when ``record`` returns."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ValueError if another process writes here, or if the file is not a journal."""
+        """Raises ValueError if another process has the file open, or if the file is not a journal."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._file = path, _locked(path)
         self._completions: dict[Key, TeacherCompletion] = {}
         self._file.seek(0)
         content = self._file.read()
         whole = content.rfind(b"\n") + 1
-        self._file.truncate(whole)  # a process that was killed may have left half a line
+        self._file.truncate(whole)  # a killed process may have left a partial line
         for number, line in enumerate(content[:whole].split(b"\n")[:-1], 1):
             try:
                 entry = json.loads(line)
@@ -38,11 +38,11 @@ class Journal:
                 ) from None
 
     def find(self, key: Key) -> TeacherCompletion | None:
-        """The response to this request, None if it was never paid for."""
+        """The response to this request, or None if it is not in the journal."""
         return self._completions.get(key)
 
     def record(self, key: Key, completion: TeacherCompletion) -> None:
-        """Write a response and force it to disk."""
+        """Append a response and fsync the file."""
         names = ("guid", "stage", "attempt", "request")
         entry = {**dict(zip(names, key, strict=True)), "completion": asdict(completion)}
         self._file.write(json_line(entry).encode(errors="backslashreplace"))
@@ -51,7 +51,7 @@ class Journal:
         self._completions[key] = completion
 
     def tokens(self) -> dict[str, dict[str, int]]:
-        """Requests, prompt tokens and completion tokens of all responses, by stage."""
+        """Numbers of requests, prompt tokens and completion tokens of all responses, by stage."""
         spent: dict[str, Counter[str]] = {}
         for (_, stage, _, _), completion in self._completions.items():
             count = {"requests": 1, "prompt": completion.prompt_tokens, "completion": completion.completion_tokens}
@@ -59,7 +59,7 @@ class Journal:
         return {stage: dict(count) for stage, count in spent.items()}
 
     def close(self) -> None:
-        """Release the file; an empty journal is removed."""
+        """Close and unlock the file; an empty journal is removed."""
         if not os.fstat(self._file.fileno()).st_size:
             self._path.unlink(missing_ok=True)
         self._file.close()
@@ -72,8 +72,8 @@ def _locked(path: Path) -> BinaryIO:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise ValueError(f"another process is writing to {path}; wait for it, or give another --out") from None
-        # The previous process may have removed the file before it was locked here: writes would be lost.
+            raise ValueError(f"another process is writing to {path}; wait for it, or choose another --out") from None
+        # The previous process may have removed the file before it was locked here: writes to it would be lost.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             return file
         file.close()

@@ -1,4 +1,4 @@
-"""The chat messages for a teacher and a judge."""
+"""The chat messages for a teacher and for a judge."""
 
 import json
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ Reply with one JSON object and nothing else: {"reason": "one or two sentences", 
 
 
 def teacher_messages(example: Example, *, gold: bool, rejection: Rejection | None = None) -> list[Message]:
-    """The request to annotate, or with ``gold`` to explain the annotation; ``rejection`` is the last draft's."""
+    """The request to annotate, or with ``gold`` to explain the annotation; ``rejection`` is that of the last draft."""
     document: Row = {"labels": list(example.schema), "sentence": example.sentence}
     task = _TASK
     if gold:
@@ -57,13 +57,13 @@ def judge_messages(example: Example, answer: Answer) -> list[Message]:
 
 
 def _messages(task: str, document: Row) -> list[Message]:
-    # As JSON strings no text can end its field; without "<" none can spell a control token such as <|im_end|> either.
+    # A JSON string cannot end its own field, and without "<" no text can contain a control token such as <|im_end|>.
     data = strict_json(document).encode(errors="backslashreplace").decode().replace("<", "\\u003c")
     return [{"role": "system", "content": task}, {"role": "user", "content": data}]
 
 
 def requested_example(messages: Sequence[Message]) -> Example:
-    """The inverse of ``teacher_messages``; the mentions are the gold ones, if given."""
+    """The inverse of ``teacher_messages``; the mentions are the gold mentions, if the request has them."""
     document = json.loads(messages[-1]["content"])
     mentions = tuple(Mention(**entity) for entity in document.get("entities", ()))
     return Example(uid="", sentence=document["sentence"], schema=tuple(document["labels"]), mentions=mentions)

@@ -1,4 +1,4 @@
-"""Progress lines for work on sentences."""
+"""Progress lines of a run over sentences."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from rnr.runs.console import Console, duration
 
 
 class ProgressLine:
-    """Prints numbers after each sentence and the time left, for work that starts now at sentence ``first``."""
+    """Prints numbers and the time left after each sentence, for work that starts now at sentence ``first``."""
 
     def __init__(self, console: Console, first: int, sentences: int) -> None:
         self._console = console

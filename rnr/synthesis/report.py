@@ -1,4 +1,4 @@
-"""How many drafts were rejected, by cause, as numbers and as a table."""
+"""Numbers of rejected drafts by cause, as a dict and as a table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from rnr.synthesis.outcomes import CAUSES, Outcome
 
 
 def report(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """How many drafts were rejected, and how many of these were generated again, by cause; shares from 0 to 1."""
+    """Numbers of rejected and of regenerated drafts, in total and by cause; rates are from 0 to 1."""
     kept = sum(outcome.answer is not None for outcome in outcomes)
     rejected = Counter(rejection.cause for outcome in outcomes for rejection in outcome.rejections)
     given_up = Counter(outcome.rejections[-1].cause for outcome in outcomes if outcome.answer is None)
@@ -41,7 +41,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def report_table(numbers: dict[str, Any]) -> Table:
-    """The report as a table: one row for each cause that occurred, and the total."""
+    """The report as a table: one row per cause that occurred, and the total."""
     title = (
         f"{numbers['kept']} of {numbers['sentences']} sentences kept; rejected drafts, of {numbers['drafts']}, by cause"
     )
@@ -57,7 +57,7 @@ def report_table(numbers: dict[str, Any]) -> Table:
 
 
 def cost_line(numbers: dict[str, Any]) -> str:
-    """Responses, tokens and cost of the whole journal, as ``files.write_outcomes`` adds them to the report."""
+    """One line with responses, tokens and cost of the whole journal, from the report of ``files.write_outcomes``."""
     tokens = "; ".join(
         f"{stage} {spent['requests']} responses, {spent['prompt']} + {spent['completion']} tokens"
         for stage, spent in numbers["tokens"].items()

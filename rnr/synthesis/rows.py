@@ -1,4 +1,4 @@
-"""NER-CoT rows: a row -> an example with its chain, an outcome -> a row, a row -> a line of JSONL."""
+"""NER-CoT rows: a row -> an example with its chain, an outcome -> a row."""
 
 from dataclasses import asdict
 from typing import Any
@@ -14,9 +14,9 @@ Row = dict[str, Any]
 
 
 def read_row(row: Any, name: str) -> Example:
-    """A NER-CoT row as an example with its chain, its mentions grounded; ``name`` stands in for a missing guid.
+    """The example of a NER-CoT row with its chain and grounded mentions; ``name`` replaces a missing guid.
 
-    Raises ValueError for a row of another shape. Its content is not judged: ``checking.check`` does that.
+    Raises ValueError if the row does not have this format. The content is checked by ``checking.check``, not here.
     """
     fields = read_row_fields(row)
     if fields.labels is None or fields.entities is None or fields.reasoning is None:
@@ -43,12 +43,12 @@ def _mention(entity: EntityFields, sentence: str) -> Mention:
 
 
 def row_answer(example: Example) -> Answer:
-    """The chain and the entities of a row, as an answer."""
+    """The chain and the entities of a row as an answer."""
     return Answer(reasoning=example.reasoning, mentions=example.mentions)
 
 
 def to_row(outcome: Outcome) -> Row:
-    """A NER-CoT row, or for a sentence without an accepted draft a row that says why."""
+    """The NER-CoT row of an outcome, or a row with the causes if no draft was accepted."""
     example, answer = outcome.example, outcome.answer
     row: Row = {"guid": example.guid or example.uid, "dataset": example.source, "sentence": example.sentence}
     row["schema"] = list(example.schema)

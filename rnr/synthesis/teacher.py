@@ -1,4 +1,4 @@
-"""Teachers, which write reasoning chains or judge them: the protocol, an OpenAI-compatible endpoint, a template."""
+"""Teachers, which write or judge reasoning chains: the protocol, an OpenAI-compatible endpoint, and a template."""
 
 import os
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from rnr.synthesis.messages import Message, requested_example
 from rnr.task.chains import chain, spelled
 from rnr.task.parsing import write
 
-if TYPE_CHECKING:  # the client is loaded only where it is used
+if TYPE_CHECKING:  # openai is imported only when an endpoint is used
     from openai import APIStatusError, AsyncOpenAI
 
 _RETRIABLE = (408, 409, 425, 429)
-"""Statuses that are worth a retry, as are all from 500 on."""
+"""HTTP statuses that are retried, in addition to all from 500 on."""
 UNREACHABLE = "unreachable"
-"""The kind of a failure to connect at all."""
+"""Kind of failure: no connection could be made."""
 _NO_CONNECTION = ("ConnectError", "ConnectTimeout")
-"""By their names, because openai chooses between two packages, whose classes are not each other's."""
+"""Compared by class name, because openai uses one of two packages with separate classes."""
 
 
 class TeacherRefused(RuntimeError):
@@ -28,7 +28,7 @@ class TeacherRefused(RuntimeError):
 
 
 class TeacherUnavailable(RuntimeError):
-    """A failed request that may be retried, not before ``retry_after`` seconds; ``kind`` is counted."""
+    """A failed request that may be retried after ``retry_after`` seconds; retries are counted by ``kind``."""
 
     def __init__(self, message: str, *, kind: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class TeacherUnavailable(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherCompletion:
-    """The text of a teacher, and the tokens that are charged for it."""
+    """The text of a teacher, and the tokens that are charged."""
 
     text: str
     prompt_tokens: int
@@ -48,7 +48,7 @@ class TeacherCompletion:
 
 
 class Teacher(Protocol):
-    """Raises TeacherUnavailable when a retry is worth it and TeacherRefused when it is not."""
+    """A model that completes chats. ``complete`` raises TeacherUnavailable if a retry may help, else TeacherRefused."""
 
     @property
     def name(self) -> str: ...
@@ -58,7 +58,7 @@ class Teacher(Protocol):
 
 
 class TemplateTeacher:
-    """Offline and free: the chain is the sentence with its gold entities marked, the answer is the gold."""
+    """Offline and free of charge: the chain is the sentence with its gold entities marked, the answer is the gold."""
 
     name = "template"
     max_new_tokens = 0
@@ -66,7 +66,7 @@ class TemplateTeacher:
     async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> TeacherCompletion:
         example = requested_example(messages)
         text = chain(example)
-        # Of overlapping entities the chain marks the longest; the others follow the sentence.
+        # The chain marks the longest of overlapping entities; marks of the others follow the sentence.
         marks = (f"[{spelled(mention.text)}: {mention.label}]" for mention in example.mentions)
         text = " ".join([text, *dict.fromkeys(mark for mark in marks if mark not in text)])
         return TeacherCompletion(
@@ -79,16 +79,16 @@ def endpoint_client(base_url: str | None) -> "AsyncOpenAI":
 
     key = os.environ.get("OPENAI_API_KEY")
     if not key and not base_url:
-        raise ValueError("OPENAI_API_KEY is not set: set it, or give the --base-url of an endpoint that needs no key")
+        raise ValueError("OPENAI_API_KEY is not set: set it, or pass the --base-url of an endpoint that needs no key")
     if base_url and not base_url.startswith(("http://", "https://")):
         raise ValueError(f"--base-url must be a URL such as http://host:8000/v1; found {base_url}")
-    # Retries and deadlines are the caller's (``client``), so that each is counted and none is doubled.
+    # Retries and deadlines are left to ``TeacherClient``, so that each is counted and none is doubled.
     plain = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=None)
     return plain.with_options(http_client=guarded_client(plain.base_url))
 
 
 class EndpointTeacher:
-    """Any endpoint that speaks OpenAI's chat completions."""
+    """Any endpoint with OpenAI's chat completions API."""
 
     def __init__(self, client: "AsyncOpenAI", *, model: str, max_new_tokens: int) -> None:
         self.name = f"openai:{model}"
@@ -137,7 +137,7 @@ def _of_connection(cause: BaseException, where: str) -> TeacherRefused | Teacher
 
 
 def _retry_after(header: str) -> float:
-    """Seconds that the header asks to wait, as a number or as a date; 0 if it is neither."""
+    """Seconds to wait by the Retry-After header, which is a number or a date; 0 if it is neither."""
     if header.isascii() and header.isdecimal():
         return float(header)
     try:
@@ -150,7 +150,7 @@ def _retry_after(header: str) -> float:
 
 
 def _completion(reply: Any, where: str) -> TeacherCompletion:
-    """The completion in a reply, whose shape the openai client does not check."""
+    """The completion in a reply; the openai client does not validate replies, so this does."""
     choices = getattr(reply, "choices", None)
     message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
     if message is None:
@@ -159,7 +159,7 @@ def _completion(reply: Any, where: str) -> TeacherCompletion:
     text = getattr(message, "content", None) or ""
     if not isinstance(text, str):
         raise TeacherUnavailable(f"{where}: a completion that is not text but {type(text).__name__}", kind="unreadable")
-    # Servers that split off a model's own thinking give it beside the text, which is missing if the limit came first.
+    # Servers with a reasoning parser return the thinking in a separate field; the text is missing if it was cut there.
     thinking = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if isinstance(thinking, str) and thinking and "</think>" not in text:
         text = f"<think>\n{thinking}\n</think>\n{text}"

@@ -1,4 +1,4 @@
-"""Reads existing NER-CoT rows from files, and checks them like a teacher's drafts."""
+"""Reads existing NER-CoT rows from files and checks them like a teacher's drafts."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedRow:
-    """A row of a file; ``outcome`` has the rejection of a bad one."""
+    """A row of a file; for a bad row, ``outcome`` has the rejection."""
 
     place: str
     row: Any
@@ -28,17 +28,17 @@ class CheckedRow:
 
     @property
     def rejection(self) -> Rejection | None:
-        """None for a good row."""
+        """Why the row is bad, or None for a good row."""
         return self.outcome.rejections[0] if self.outcome.rejections else None
 
     @property
     def as_rejected(self) -> Row:
-        """The row that is written beside the good ones."""
+        """The row for ``OUT.rejected.jsonl``."""
         return {"place": self.place, **to_row(self.outcome)}
 
 
 def check_rows(files: Sequence[str]) -> Iterator[CheckedRow]:
-    """Every row of these files, checked; raises DataError if there is none."""
+    """All rows of these files, checked; raises DataError if there is none."""
     empty = True
     for place, row, found in _read(files):
         empty = False
@@ -58,7 +58,7 @@ def check_rows(files: Sequence[str]) -> Iterator[CheckedRow]:
 
 
 def read_examples(files: Sequence[str]) -> list[Example]:
-    """The examples of these files with their chains; raises DataError for a row of another shape."""
+    """The examples of these files with their chains; raises DataError for a row that is no NER-CoT row."""
     examples: list[Example] = []
     for place, _, found in _read(files):
         if isinstance(found, Rejection):
@@ -68,7 +68,7 @@ def read_examples(files: Sequence[str]) -> list[Example]:
 
 
 def _read(files: Sequence[str]) -> Iterator[tuple[str, Any, Example | Rejection]]:
-    """Place, row, and the example in it or why there is none."""
+    """For each row: its place, the row, and its example or the reason why there is none."""
     reading = Reading()
     for file in files:
         for number, row in read_rows(Path(file), reading):
@@ -78,7 +78,7 @@ def _read(files: Sequence[str]) -> Iterator[tuple[str, Any, Example | Rejection]
                     raise row
                 found = read_row(row, f"{Path(file).stem}:{number}")
             except ValueError as error:
-                # What is found while reading names its place by itself.
+                # Errors of the reader already name the place.
                 detail = str(error).removeprefix(f"{file}, row {number}: ")
                 found = Rejection(cause="not_a_row", detail=detail)
             yield f"{file}, row {number}", row, found

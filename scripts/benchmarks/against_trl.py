@@ -1,4 +1,4 @@
-"""TRL as the peer: the same work for its trainer, in its own environment, and the times of its steps."""
+"""TRL as the peer: starts its GRPOTrainer in a peer process on the same work, and collects its step times."""
 
 import argparse
 import os
@@ -23,12 +23,12 @@ PARTS = ("sampling", "reward", "training")
 
 
 class Trl:
-    """Optimizer steps of TRL, one at a time."""
+    """Runs optimizer steps of TRL, one at a time."""
 
     def __init__(
         self, peer: Peer, *, samples: int, prompt_tokens: int, completion_tokens: int, sampler: str = ""
     ) -> None:
-        """``sampler`` is what it samples with."""
+        """``sampler`` is the engine that TRL samples with."""
         self._peer = peer
         self._sampler = sampler
         self._samples = samples
@@ -36,22 +36,23 @@ class Trl:
         self._answers: list[dict[str, Any]] = []
 
     def turn(self, part: str) -> float:
-        """One whole step; the seconds of its ``part`` (``seconds`` is all of it), by the peer's own clock.
+        """Run one complete step; returns the seconds of its ``part`` (``seconds`` is the whole step), as measured in
+        the peer process.
 
-        Raises PeerFailed when the peer did not train on as many tokens as it was to.
+        Raises PeerFailed if the peer trained on a different number of tokens than expected.
         """
         begin, used = time.perf_counter(), cpu_seconds(without=self._peer.pid)
         answer = self._peer.ask({"do": "step"})
         answer["cores_of_ours"] = (cpu_seconds(without=self._peer.pid) - used) / (time.perf_counter() - begin)
         seen = {name: answer[name] for name in self._expected}
         if seen != self._expected:
-            raise PeerFailed(f"it was to train on {self._expected} and trained on {seen}")
+            raise PeerFailed(f"expected it to train on {self._expected}, and it trained on {seen}")
         self._answers.append(answer)
         return answer[part]
 
     def numbers(self) -> Numbers:
-        """What its counted steps took, without the first, which was to warm up; and how many cores our processes
-        used on average while it worked, which should be next to none."""
+        """Times of the measured steps, without the warm-up step; and how many cores our own processes used on
+        average meanwhile, which should be close to 0."""
         counted = self._answers[1:]
         numbers: Numbers = {f"{name}_other": value for name, value in self._expected.items()}
         numbers |= {"sampler_other": self._sampler} if self._sampler else {}
@@ -64,8 +65,8 @@ class Trl:
 
 
 def interpreter() -> Path | None:
-    """The Python that has TRL: that of ``make peer``, or this one where TRL is installed beside us, which the packages
-    of a GPU host allow; None without either."""
+    """The Python interpreter that has TRL: the one of ``make peer``, or this one if TRL is installed here, which is
+    possible with the packages of a GPU host; None if there is neither."""
     if PYTHON.exists():
         return PYTHON
     return Path(sys.executable) if find_spec("trl") else None
@@ -75,15 +76,16 @@ def interpreter() -> Path | None:
 def running_trl(
     options: argparse.Namespace, model_folder: str, prompts: Sequence[Prompt], threads: int
 ) -> Iterator[Trl]:
-    """TRL's GRPOTrainer on ``prompts``, with the model loaded; ended with the block.
+    """TRL's GRPOTrainer on ``prompts``, with the model loaded; it is stopped when the block ends.
 
-    Raises ValueError when it is not installed or cannot divide the samples, PeerFailed when it does not come up.
+    Raises ValueError if TRL is not installed or its batch size does not divide the samples, PeerFailed if it does not
+    start.
     """
     samples = len(prompts) * options.samples
     if (python := interpreter()) is None:
-        raise ValueError("--peer trl: TRL is not installed; `make peer` does that, in an environment of its own")
+        raise ValueError("--peer trl: TRL is not installed; `make peer` installs it in a separate environment")
     if samples % options.peer_batch:
-        raise ValueError(f"--peer trl takes {options.peer_batch} samples at a time, and {samples} cannot be so divided")
+        raise ValueError(f"--peer-batch {options.peer_batch} does not divide the {samples} samples of a step")
     settings = {
         "model": model_folder,
         "weights": options.peer_weights,
@@ -96,7 +98,7 @@ def running_trl(
     }
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(threads)}
-    # -P: the script's folder is not searched, so its neighbours cannot stand in for packages of the same names.
+    # -P keeps the script's folder off sys.path, so that its files cannot shadow packages of the same name.
     command = [str(python), "-P", str(SCRIPT)]
     with running_peer(command, environment=environment, deadline_seconds=options.deadline) as peer:
         built = peer.ask(settings)

@@ -1,9 +1,9 @@
-"""What the controller itself costs: the real loop, window, pool and services over workers that only wait.
+"""CPU cost of the controller: the real loop, window, pool and services, with simulated workers that only wait.
 
 python -m scripts.benchmarks.controller --workers 1000 --groups 100000
 
-Time is virtual, so the CPU seconds are the driver's own. Ray's part of a call is not in them: it is measured apart, as
-the pickling of one group, which the driver does twice (from the rollout worker, to the scorer).
+Time is virtual, so the CPU seconds are those of the driver alone. They do not include Ray's cost per call. That is
+measured separately, as the pickling of one group, which the driver does twice (from the rollout worker, to the scorer).
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
 
 
 class Worker:
-    """Takes some virtual seconds for a group, and one for new weights."""
+    """A simulated rollout worker: 5 to 30 virtual seconds per group, 1 second per weight sync."""
 
     def __init__(self, seed: int, rollouts: tuple[Rollout, ...]) -> None:
         self._draw = random.Random(seed)
@@ -56,7 +56,7 @@ class Worker:
 
 
 class Controller:
-    """The driver over workers that wait, and what batches cost it."""
+    """The driver with simulated workers, and the CPU seconds spent on building batches."""
 
     def __init__(self, *, workers: int, judges: int, samples: int, tokens: int) -> None:
         rollouts = rollouts_of(samples, tokens)
@@ -71,7 +71,7 @@ class Controller:
         self.virtual_seconds = 0.0
 
     async def train(self, steps: int, per_step: int, max_staleness: int) -> None:
-        """The loop of so many steps, with updates of 10 s."""
+        """Run the loop for ``steps`` steps; an optimizer step takes 10 virtual seconds."""
         learner = Learner(lambda: asyncio.sleep(10.0))
         await self.driver.train(
             steps, per_step, max_staleness, policy=learner, record=self._record, to_batch=self._to_batch
@@ -89,8 +89,8 @@ class Controller:
 
 
 def pickling(samples: int, tokens: int) -> float:
-    """CPU seconds for pickling a group and taking it out again."""
-    # One after the other: pickle writes what is the same object once.
+    """CPU seconds to pickle and unpickle one group."""
+    # One rollout at a time, because pickle writes an object that occurs several times only once.
     each = [Group(prompt=next(prompts()), rollouts=rollouts_of(1, tokens)) for _ in range(samples)]
     begin = time.process_time()
     for one in each:
@@ -99,7 +99,7 @@ def pickling(samples: int, tokens: int) -> float:
 
 
 def measure(*, workers: int, groups: int, samples: int, tokens: int, max_staleness: int) -> dict[str, Any]:
-    """CPU of the driver for each group, its peak memory, and what a group costs to pickle."""
+    """CPU time of the driver per group, its peak memory, and the CPU time to pickle one group."""
     per_step = min(groups, 16 * workers)
     steps = max(1, groups // per_step)
     controller = Controller(workers=workers, judges=max(1, workers // 8), samples=samples, tokens=tokens)
@@ -129,12 +129,12 @@ def measure(*, workers: int, groups: int, samples: int, tokens: int, max_stalene
 def controller(
     workers: Annotated[int, typer.Option(callback=within(1))] = 1000,
     groups: Annotated[int, typer.Option(callback=within(1))] = 100_000,
-    samples: Annotated[int, typer.Option(callback=within(2), help="rollouts of a group")] = 16,
-    tokens: Annotated[int, typer.Option(callback=within(1), help="of a rollout")] = 256,
+    samples: Annotated[int, typer.Option(callback=within(2), help="rollouts per group")] = 16,
+    tokens: Annotated[int, typer.Option(callback=within(1), help="tokens per rollout")] = 256,
     max_staleness: Annotated[int, typer.Option(callback=within(0))] = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the numbers here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the numbers to this file")] = None,
 ) -> None:
-    """Print what a group costs the driver."""
+    """Print the cost of a group in the driver."""
     numbers = measure(workers=workers, groups=groups, samples=samples, tokens=tokens, max_staleness=max_staleness)
     plain_console().print(table("controller", numbers))
     if json_file:

@@ -1,9 +1,9 @@
-"""Tiny random models of every architecture that both engines know: found by a loop, shrunk by the names of settings."""
+"""Tiny random models of every architecture that transformers and vLLM both support; config keys are shrunk by name."""
 
 from typing import Any
 
 LAYERS = 4
-"""Enough for the patterns in which layers of two kinds take turns."""
+"""Enough for the patterns in which layers of two kinds alternate."""
 
 SIZES: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "n_embd", "d_model", "word_embed_proj_dim", "embedding_size"), 128),
@@ -39,7 +39,7 @@ SIZES: dict[str, Any] = {
     "query_pre_attn_scalar": 32,
     "moe_layer_end_index": LAYERS - 1,
 }
-"""Setting -> its value in a tiny model, in the many words that configs have for the same few sizes."""
+"""Config key -> its value in a tiny model; configs have many names for the same few sizes."""
 
 
 PUBLISHED: dict[str, dict[str, Any]] = {
@@ -51,7 +51,7 @@ another value."""
 
 
 def architectures() -> dict[str, str]:
-    """Type of model -> class, of all causal language models that transformers and vLLM both know."""
+    """Model type -> class name, for all causal language models that transformers and vLLM both support."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     from vllm.model_executor.models.registry import ModelRegistry
 
@@ -60,12 +60,12 @@ def architectures() -> dict[str, str]:
 
 
 def tiny_config(kind: str, **wanted: Any) -> Any:
-    """The config of a tiny model of this type; ``wanted`` are settings of its text part, where it has them."""
+    """The config of a tiny model of this type; ``wanted`` overrides keys of its text config that exist there."""
     from transformers import CONFIG_MAPPING
 
     default = CONFIG_MAPPING[kind]()
     text = default.get_text_config()
-    latent = {"num_key_value_heads": 4} if hasattr(text, "kv_lora_rank") else {}  # compressed keys have no fewer heads
+    latent = {"num_key_value_heads": 4} if hasattr(text, "kv_lora_rank") else {}  # MLA: one per head
     published = PUBLISHED.get(kind, {})
     sizes = SIZES | latent | published | wanted
     sizes["vocab_size_per_layer_input"] = sizes["vocab_size"]
@@ -78,7 +78,7 @@ def tiny_config(kind: str, **wanted: Any) -> Any:
     try:
         return CONFIG_MAPPING[kind](**here, **parts)
     except (ValueError, TypeError):
-        # Some do not shorten the list of their layers when they are given fewer.
+        # Some configs do not shorten their list of layer types to the number of layers.
         whole = getattr(text, "num_hidden_layers", 0)
         lists = {key: value[:LAYERS] for key, value in vars(text).items() if _is_list(value, whole)}
         return CONFIG_MAPPING[kind](**here, **parts, **lists)

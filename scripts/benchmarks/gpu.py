@@ -1,7 +1,7 @@
-"""``bench gpu``: everything that docs/BENCHMARKS.md asks of a GPU, most important first, within eight minutes.
+"""``bench gpu``: all GPU measurements of docs/BENCHMARKS.md, most important first, within eight minutes.
 
-Each step is a process of its own with its own limit. What it measures is a JSON line as soon as it is known, so that a
-step that fails or runs out of time, or a machine that goes away, takes nothing with it that was there.
+Each step runs in a separate process with a time limit. Every measurement is written as a JSON line as soon as it is
+known: if a step fails or times out, or the machine goes away, earlier measurements are kept.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from scripts.benchmarks.turns import Numbers
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "BENCHMARKS.md"
 WHOLE = 480.0
-"""Seconds of the script on a GPU; the limits below are shares of it."""
+"""Default time budget in seconds; the limits below are scaled by ``--seconds`` / ``WHOLE``."""
 LIMITS = {
     "models": 100,
     "learner": 140,
@@ -33,25 +33,25 @@ LIMITS = {
     "trl": 200,
     "sleep": 150,
 }
-"""Step -> seconds it may take, in the order in which they are carried out."""
+"""Step -> time limit in seconds, in order of execution."""
 LEAST = 15.0
-"""With less time left no step is begun."""
+"""No step is started with less time left."""
 GRACE = 10.0
-"""Seconds that a step is given to end by itself."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 def measure(options: argparse.Namespace) -> Numbers:
-    """All numbers by ``step.case.number``; the docs' table with them stands beside the rows."""
+    """All numbers by ``step.case.number``; also writes the filled table of the docs next to ``--rows``."""
     wanted = options.steps.split(",") if options.steps else list(LIMITS)
     if unknown := set(wanted) - LIMITS.keys():
-        raise ValueError(f"--steps: there is no {', '.join(sorted(unknown))}; there are {', '.join(LIMITS)}")
+        raise ValueError(f"--steps: unknown step {', '.join(sorted(unknown))}; choose from {', '.join(LIMITS)}")
     end = time.monotonic() + options.seconds
     options.rows.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="rnr-bench-") as folder:
         for step in LIMITS:
             if step in wanted or step == "models":
                 limit = min(LIMITS[step] * options.seconds / WHOLE, end - time.monotonic())
-                _carried_out(step, limit, Path(folder), options)
+                _run_step(step, limit, Path(folder), options)
     numbers = collected(options.rows)
     table = filled(DOCS.read_text(), numbers)
     options.rows.with_suffix(".md").write_text(table + "\n")
@@ -59,16 +59,16 @@ def measure(options: argparse.Namespace) -> Numbers:
     return numbers
 
 
-def _carried_out(step: str, limit: float, folder: Path, options: argparse.Namespace) -> None:
+def _run_step(step: str, limit: float, folder: Path, options: argparse.Namespace) -> None:
     rows = Rows(options.rows, step)
     if limit < LEAST:
-        rows.add("all", {"failed": "not begun: the time was up"})
+        rows.add("all", {"failed": "not started: no time left"})
         return
     if step == "trl" and interpreter() is None:
         rows.add("all", {"failed": "TRL is not installed here (make peer)"})
         return
     if step == "sleep" and not local_gpus():
-        rows.add("all", {"failed": "only an engine on a GPU sleeps"})
+        rows.add("all", {"failed": "sleep mode needs a GPU"})
         return
     command = [sys.executable, "-m", "scripts.benchmarks.gpu_steps", step, str(options.rows), str(folder)]
     command += ["--tiny"] if options.tiny else []
@@ -76,8 +76,10 @@ def _carried_out(step: str, limit: float, folder: Path, options: argparse.Namesp
 
 
 def finished(command: Sequence[str], limit: float, *, log: Path) -> Numbers:
-    """Carry a command out within ``limit`` seconds, its output in ``log``: its seconds, the most memory in use of any
-    GPU meanwhile, and, where it did not end well, why. Nothing that it started outlives it."""
+    """Run a command for at most ``limit`` seconds, with its output in ``log``, then stop all of its child processes.
+
+    Returns its seconds, the peak memory in use on any GPU meanwhile, and the reason if it failed.
+    """
     begin = time.monotonic()
     numbers: Numbers = {}
     with log.open("w") as output:
@@ -85,25 +87,25 @@ def finished(command: Sequence[str], limit: float, *, log: Path) -> Numbers:
         started: set[psutil.Process] = set()
         most = 0.0
         while process.poll() is None and time.monotonic() - begin < limit:
-            started |= _family(process.pid)
+            started |= _descendants(process.pid)
             most = max(most, *memory_in_use(), 0.0)
             try:
                 process.wait(min(2.0, max(0.1, limit - (time.monotonic() - begin))))
             except subprocess.TimeoutExpired:
                 continue
         status = process.poll()
-        _end(process, started)
+        _stop(process, started)
     if status is None:
-        numbers["failed"] = f"ran out of its {limit:.0f} s"
+        numbers["failed"] = f"timed out after {limit:.0f} s"
     elif status:
-        numbers["failed"] = f"exit status {status}: {_last_words(log)}"
+        numbers["failed"] = f"exit status {status}: {_log_tail(log)}"
     if most:
         numbers["gpu_gib"] = most
     return numbers | {"seconds": round(time.monotonic() - begin, 1)}
 
 
-def _end(process: "subprocess.Popen[Any]", started: set[psutil.Process]) -> None:
-    started |= _family(process.pid)
+def _stop(process: "subprocess.Popen[Any]", started: set[psutil.Process]) -> None:
+    started |= _descendants(process.pid)
     process.terminate()
     try:
         process.wait(GRACE)
@@ -117,13 +119,13 @@ def _end(process: "subprocess.Popen[Any]", started: set[psutil.Process]) -> None
     psutil.wait_procs(alive, timeout=GRACE)
 
 
-def _family(pid: int) -> set[psutil.Process]:
+def _descendants(pid: int) -> set[psutil.Process]:
     try:
         return set(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return set()
 
 
-def _last_words(log: Path) -> str:
+def _log_tail(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-3:])[-400:]

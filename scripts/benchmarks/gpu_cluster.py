@@ -1,4 +1,4 @@
-"""The steps of ``bench gpu`` that need the whole cluster: each starts it once and measures all it can of it."""
+"""The steps of ``bench gpu`` that need the whole cluster: each starts it once and takes several measurements."""
 
 import asyncio
 import itertools
@@ -32,13 +32,14 @@ from scripts.benchmarks.sync import rounds_of, sync_numbers
 from scripts.benchmarks.turns import Numbers, alone, shares
 
 AT_ONCE = (64, 128, 256, 512)
-"""Sequences that are sampled at once."""
+"""Numbers of concurrent sequences for which sampling is measured."""
 WARM_UP = 3
-"""SFT steps that do not count: layers are compiled in them."""
+"""SFT steps that are not counted, because layers are compiled in them."""
 
 
 def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
-    """Of one cluster with equal lengths: start, weights by each transport, a step, sampling by sequences at once."""
+    """Measures one cluster with uniform lengths: startup, weight sync by each transport, a GRPO step, and sampling by
+    the number of concurrent sequences."""
     options = sized({"prompts": 32, "samples": 8, "rounds": 2}, tiny=tiny)
     at_once = (2, 4) if tiny else AT_ONCE
     config = _with(config_of(options, folder), max_num_seqs=max(at_once))
@@ -64,8 +65,8 @@ def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
 
 
 def sleeping_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
-    """Of one cluster whose engine sleeps while the learner trains: what it gives back, how long it takes to fall asleep
-    and to wake with a policy, and a step."""
+    """Measures one cluster in sleep mode: the GPU memory that the engine frees, the seconds to put it to sleep and to
+    wake it with new weights, and a GRPO step."""
     options = sized({"prompts": 32, "samples": 8, "rounds": 2}, tiny=tiny)
     config = _with(config_of(options, folder), sleep="level2", max_num_seqs=64, gpu_memory_fraction=SHARED_GPU_MEMORY)
     shared = {"gpus_per_rollout_worker": 0.5, "gpus_per_learner_rank": 0.5}
@@ -73,7 +74,7 @@ def sleeping_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     asked = prompts(folder, options.prompts, options.prompt_tokens)
     with running_services(config, folder, asked) as (services, run):
         with rows.case("turn") as numbers:
-            for _ in range(options.rounds):  # the last one counts
+            for _ in range(options.rounds):  # the last round is the one reported
                 awake = sum(memory_in_use())
                 numbers |= {"sleep_seconds": run(services.generation.sleep())["timing_s/sleep"]}
                 numbers["asleep_gib"] = sum(memory_in_use())
@@ -86,14 +87,14 @@ def sleeping_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
 
 
 def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
-    """Of a run in miniature: start, SFT on real sentences, GRPO on the answers that the model then gives, and how far
-    the probabilities of both sides are apart."""
+    """Measures a small training run: startup, SFT on real sentences, GRPO on the model's answers, and the difference
+    between the probabilities of rollout worker and learner."""
     options = sized({"prompts": 48, "samples": 16, "completion_tokens": 256, "prompt_tokens": 512}, tiny=tiny, rounds=2)
     if tiny:
         options.prompt_tokens, options.completion_tokens = 480, 24
     options.max_tokens = "auto"
     config = _with(config_of(options, folder), max_num_seqs=4 if tiny else 512)
-    taught_samples, asked = _of_data(folder, 720 if not tiny else 8, options)
+    taught_samples, asked = _samples_and_prompts(folder, 720 if not tiny else 8, options)
     status = StatusFile()
     with running_services(config, folder, asked, status) as (services, run):
         rows.add("start", {**_by_name(status.starts), "total": status.seconds, "device": device_name()})
@@ -115,7 +116,7 @@ def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
 
 
 def transports(config: Config) -> list[str]:
-    """The transports that serve this run here, that of ``auto`` first."""
+    """The transports that work for this run on this host; the one that ``auto`` selects comes first."""
     cluster, _ = decide_gpus(config.cluster, config.generation, local_resources()["GPU"])
     topology = topology_of(cluster, config.model)
     fit = [name for name, transport in TRANSPORTS.items() if not transport.why_unsupported(topology)]
@@ -123,7 +124,7 @@ def transports(config: Config) -> list[str]:
 
 
 def _with(config: Config, **generation: Any) -> Config:
-    """With these keys of the branch ``generation``."""
+    """The config with these keys of its ``generation`` branch replaced."""
     return config.model_copy(update={"generation": config.generation.model_copy(update=generation)})
 
 
@@ -132,7 +133,7 @@ def _by_name(starts: dict[str, float]) -> Numbers:
 
 
 def _sampling(services: Services, run: Run, asked: Sequence[Prompt], options: Any) -> Numbers:
-    """Tokens a second of the second of two rounds; in the first the prompts' keys and values are made."""
+    """Tokens per second with a warm prefix cache (the second of two rounds) and with prefill (the first)."""
     sampling = Sampling(
         count=options.samples,
         temperature=1.0,
@@ -151,7 +152,8 @@ def _sampling(services: Services, run: Run, asked: Sequence[Prompt], options: An
 
 
 def _sft(services: Services, run: Run, trained: Sequence[Sample], size: int, count: int) -> Numbers:
-    """SFT steps of ``size`` sequences, as a run takes them; the first few, in which layers are compiled, apart."""
+    """The numbers of SFT steps of ``size`` sequences, as in a run. ``seconds`` and ``positions_per_second`` leave out
+    the warm-up steps."""
     stream = itertools.cycle(trained)
     seconds, worked, losses = [], [], []
     for step in range(count):
@@ -171,8 +173,8 @@ def _sft(services: Services, run: Run, trained: Sequence[Sample], size: int, cou
     }
 
 
-def _of_data(folder: str, count: int, options: Any) -> tuple[list[Sample], list[Prompt]]:
-    """Training sequences of the embedded data, and the prompts of a GRPO step."""
+def _samples_and_prompts(folder: str, count: int, options: Any) -> tuple[list[Sample], list[Prompt]]:
+    """SFT samples of the demo data, and the prompts of a GRPO step."""
     chat = chat_format(folder)
     examples: Sequence[Example] = draw_from_each(load([SOURCE], training=True), count)
     limit = options.prompt_tokens + options.completion_tokens
@@ -184,5 +186,5 @@ def _of_data(folder: str, count: int, options: Any) -> tuple[list[Sample], list[
         if len(prompt.token_ids) <= options.prompt_tokens and sample.length <= limit:
             made.append((sample, prompt))
     if len(made) < options.prompts:
-        raise ValueError(f"only {len(made)} sentences of {SOURCE} fit into {limit} tokens")
+        raise ValueError(f"only {len(made)} sentences of {SOURCE} fit in {limit} tokens")
     return [sample for sample, _ in made], [prompt for _, prompt in made[: options.prompts]]

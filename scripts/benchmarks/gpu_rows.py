@@ -1,4 +1,4 @@
-"""What the steps of ``bench gpu`` leave: a JSON line for each measurement as it ends, and the docs' table filled."""
+"""The output of ``bench gpu``: one JSON line per measurement, and the table of the docs with the measured values."""
 
 import json
 import re
@@ -16,14 +16,14 @@ MISSING = "-"
 
 
 class Rows:
-    """The measurements of one step, each on disk before the next begins."""
+    """Writes the measurements of one step, each before the next one starts."""
 
     def __init__(self, file: Path, step: str) -> None:
         self._file = file
         self._step = step
 
     def add(self, case: str, numbers: Mapping[str, Any]) -> None:
-        """Keep what was measured, and show it."""
+        """Append a measurement to the file and print it."""
         row = {"step": self._step, "case": case, "at": time.strftime("%H:%M:%S"), **numbers}
         with self._file.open("a") as file:
             file.write(json_line(row))
@@ -32,7 +32,8 @@ class Rows:
 
     @contextmanager
     def case(self, name: str) -> Iterator[Numbers]:
-        """What the block puts into the numbers is kept with its seconds, also where it fails, with why."""
+        """Numbers that the block fills in. They are written when it ends, with its seconds, and with the error as
+        ``failed`` if it raises."""
         numbers: Numbers = {}
         begin = time.perf_counter()
         try:
@@ -44,7 +45,7 @@ class Rows:
 
 
 def collected(file: Path) -> Numbers:
-    """All numbers of the file by ``step.case.number``; a line that was cut off is left out."""
+    """All numbers of the file by ``step.case.number``; a truncated line is skipped."""
     numbers: Numbers = {}
     for line in file.read_text().splitlines() if file.exists() else []:
         try:
@@ -57,8 +58,8 @@ def collected(file: Path) -> Numbers:
 
 
 def filled(page: str, numbers: Mapping[str, Any]) -> str:
-    """The table of the page whose last column is "measured" and whose second names numbers, with that column filled:
-    with the reason where a step or case failed, with ``MISSING`` where nothing is known."""
+    """The one table of the page whose last column is "measured", with that column filled in for the numbers that the
+    second column names: the reason if a step or case failed, ``MISSING`` if there is no such number."""
     lines = page.splitlines()
     heads = [place for place, line in enumerate(lines) if line.startswith("|") and line.rstrip().endswith("measured |")]
     if not heads:
@@ -70,7 +71,7 @@ def filled(page: str, numbers: Mapping[str, Any]) -> str:
 
 
 def keys(page: str) -> list[str]:
-    """The numbers that the table of the page names."""
+    """The names of numbers in the table of the page."""
     return [key for line in filled(page, {}).splitlines()[2:] for key in KEY.findall(line.split("|")[2])]
 
 

@@ -1,4 +1,4 @@
-"""The options of a case of ``bench gpu``."""
+"""Options and sizes of the cases of ``bench gpu``."""
 
 import argparse
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def sized(case: Mapping[str, Any], *, tiny: bool, **more: Any) -> argparse.Namespace:
-    """The options of a case; ``tiny`` is as small as still does everything."""
+    """The options of a case; ``tiny`` reduces them to the smallest sizes that still run everything."""
     options = {**_DEFAULTS, **case, **more}
     if tiny:
         options |= {"prompts": 2, "samples": min(2, options["samples"]), "rounds": 1, "max_tokens": 1024}

@@ -1,4 +1,4 @@
-"""The steps of ``bench gpu``, each in a process of its own.
+"""The steps of ``bench gpu``; each runs in a separate process.
 
 python -m scripts.benchmarks.gpu_steps STEP ROWS FOLDER
 """
@@ -27,7 +27,7 @@ LEARNER = {
     "sft_16": {"prompts": 16, "samples": 1, "rounds": 5, "lengths": "real"},
     "sft_128": {"prompts": 128, "samples": 1, "rounds": 3, "lengths": "real"},
 }
-"""Cases of the learner alone: micro-batches of 16,384 tokens, as the targets are stated."""
+"""Cases of the learner benchmark, with the micro-batches of 16,384 tokens for which the targets are stated."""
 
 
 def main(argv: list[str]) -> int:
@@ -37,18 +37,18 @@ def main(argv: list[str]) -> int:
 @app.command(help=as_written(__doc__))
 def step(
     name: Annotated[Step, typer.Argument(metavar="STEP")],
-    rows: Annotated[Path, typer.Argument(help="a line for each measurement")],
-    folder: Annotated[Path, typer.Argument(help="for the random model")],
-    tiny: Annotated[bool, typer.Option("--tiny", help="as small as still does everything")] = False,
+    rows: Annotated[Path, typer.Argument(help="JSONL file to which measurements are appended")],
+    folder: Annotated[Path, typer.Argument(help="folder for the random model")],
+    tiny: Annotated[bool, typer.Option("--tiny", help="smallest sizes that still run everything")] = False,
 ) -> None:
-    """Carry out one step."""
-    # The step's limit is kept with SIGTERM: what was started is to be ended in order.
+    """Run one step."""
+    # A step over its limit gets SIGTERM. Exiting by exception stops the services it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     STEPS[name](Rows(rows, name), folder / "random", tiny=tiny)
 
 
 def models(rows: Rows, folder: Path, *, tiny: bool) -> None:
-    """The model of random weights, made on the GPU where there is one, and the embedded one unpacked."""
+    """Writes the random model, created on the GPU if there is one, and unpacks the embedded model."""
     import torch
 
     from scripts.benchmarks.random_model import write_random_model
@@ -60,12 +60,12 @@ def models(rows: Rows, folder: Path, *, tiny: bool) -> None:
 
 
 def learner(rows: Rows, folder: Path, *, tiny: bool) -> None:
-    """One rank of the random model alone, on equal and on real lengths."""
+    """Measures one learner rank with the random model, on uniform and on real lengths."""
     _learner(rows, str(folder), list(LEARNER), tiny=tiny)
 
 
 def learner_small(rows: Rows, folder: Path, *, tiny: bool) -> None:
-    """The same of the embedded model, with lengths as they come."""
+    """Measures one learner rank with the embedded model, on real lengths."""
     _learner(rows, resolve(EMBEDDED_MODEL), ["sft_16", "sft_128", "grpo"], tiny=tiny)
 
 
@@ -81,21 +81,21 @@ def _learner(rows: Rows, folder: str, cases: list[str], *, tiny: bool) -> None:
 
 
 def real(rows: Rows, folder: Path, *, tiny: bool) -> None:
-    """A run in miniature of the embedded model on its data."""
+    """Measures a small training run of the embedded model on the demo data."""
     from scripts.benchmarks.gpu_cluster import real_steps
 
     real_steps(rows, resolve(EMBEDDED_MODEL), tiny=tiny)
 
 
 def cluster(rows: Rows, folder: Path, *, tiny: bool) -> None:
-    """Weights by each transport, a step, and sampling by the sequences at once, of the random model."""
+    """Measures weight sync by each transport, a GRPO step, and sampling by concurrency, with the random model."""
     from scripts.benchmarks.gpu_cluster import uniform_steps
 
     uniform_steps(rows, str(folder), tiny=tiny)
 
 
 def tests(rows: Rows, folder: Path, *, tiny: bool) -> None:
-    """What only a GPU can show, without what needs an engine of its own."""
+    """Runs the tests marked ``gpu`` that do not start an engine."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu and not slow", "-p", "no:cacheprovider"]
     files = ["tests/end_to_end/test_gpu.py", "tests/end_to_end/test_gpu_sync.py"]
     with rows.case("gpu") as numbers:
@@ -106,7 +106,7 @@ def tests(rows: Rows, folder: Path, *, tiny: bool) -> None:
 
 
 def trl(rows: Rows, folder: Path, *, tiny: bool) -> None:
-    """A whole step of ours and of TRL's in turn."""
+    """Measures complete GRPO steps, alternating with TRL."""
     from scripts.benchmarks.step import measure
 
     with rows.case("step") as numbers:
@@ -116,7 +116,7 @@ def trl(rows: Rows, folder: Path, *, tiny: bool) -> None:
 
 
 def sleep(rows: Rows, folder: Path, *, tiny: bool) -> None:
-    """The random model's engine, which sleeps while the learner trains: what falling asleep, waking and a step cost."""
+    """Measures sleep mode with the random model: the time to sleep, to wake up, and of a GRPO step."""
     from scripts.benchmarks.gpu_cluster import sleeping_steps
 
     sleeping_steps(rows, str(folder), tiny=tiny)

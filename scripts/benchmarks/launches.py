@@ -1,4 +1,4 @@
-"""How much a step launches, and how long the device works of it: small kernels leave a GPU idle."""
+"""Kernel launches and GPU utilisation of an optimizer step; many small kernels leave a GPU idle."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,9 +11,12 @@ SHOWN = 5
 
 
 def launches(turn: Callable[[], float], seconds: float, device: Any, *, micro_batches: int) -> Numbers:
-    """Of one more turn: on a GPU its kernels, copies and the device's own seconds, and the share of ``seconds``, which
-    were measured without a profiler, in which the device is idle; on a CPU the operations dispatched. Both also by
-    micro-batch, to which the optimizer's own are counted."""
+    """Profiles one more step.
+
+    On a GPU: kernels, copies, busy seconds of the device, and the idle share of ``seconds``, the step time without a
+    profiler. On a CPU: dispatched operations. Kernels and operations are also given per micro-batch; the optimizer's
+    are included.
+    """
     if device.type != "cuda":
         count = operations(turn).total()
         return {"operations": count, "operations_per_micro_batch": count / micro_batches}
@@ -27,7 +30,7 @@ def launches(turn: Callable[[], float], seconds: float, device: Any, *, micro_ba
 
 
 def on_device(events: Iterable[Any], seconds: float, *, micro_batches: int) -> Numbers:
-    """The numbers of a GPU from the profiler's events there; ranges that code has named are no work of the device."""
+    """The numbers of ``launches`` from the profiler's GPU events; named ranges (``record_function``) do not count."""
     work = [event for event in events if not getattr(event, "is_user_annotation", False)]
     kernels = sum(not event.name.startswith(COPIES) for event in work)
     busy = covered([(event.time_range.start, event.time_range.end) for event in work]) / 1e6
@@ -46,7 +49,7 @@ def on_device(events: Iterable[Any], seconds: float, *, micro_batches: int) -> N
 
 
 def covered(ranges: Sequence[tuple[float, float]]) -> float:
-    """The length of what the ranges cover together: kernels of two streams may run at once."""
+    """The total length of the union of the ranges; kernels of two streams may overlap."""
     total, end = 0.0, float("-inf")
     for start, stop in sorted(ranges):
         total += max(0.0, stop - max(start, end))
@@ -55,8 +58,8 @@ def covered(ranges: Sequence[tuple[float, float]]) -> float:
 
 
 def operations(call: Callable[[], object]) -> Counter[str]:
-    """The operations that ``call`` dispatches, by name, without views and empty tensors, which launch nothing. What is
-    compiled dispatches none."""
+    """How often ``call`` dispatches each operation, by name. Views and empty tensors are left out, because they launch
+    no kernel; compiled code dispatches nothing."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     found: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""``bench learner``: one GRPO update on one rank, in this process."""
+"""``bench learner``: one GRPO optimizer step on one rank, in this process."""
 
 import argparse
 import os
@@ -20,17 +20,20 @@ from scripts.benchmarks.turns import Numbers, in_turn, seconds_of
 
 
 def measure(options: argparse.Namespace) -> Numbers:
-    """A whole optimizer step, the prompt shared by its group: against the prompt repeated for each completion; with
-    ``--lengths`` against one of as many prompts and completions, all of the average length; or, with ``--peer``,
-    against the training part of the peer's step on prompts and completions of the same lengths."""
+    """The numbers of an optimizer step in which each group shares its prompt, compared with another side.
+
+    The other side is a step that repeats the prompt for each completion; with ``--lengths``, a step with as many
+    prompts and completions, all of the average length; with ``--peer``, the training part of the peer's step on
+    prompts and completions of the same lengths.
+    """
     folder = resolve(options.model)
     if options.peer and options.lengths:
-        raise ValueError("--peer takes prompts and completions of an exact length; leave --lengths out")
+        raise ValueError("--peer needs prompts and completions of one fixed length; leave --lengths out")
     return case(one_rank(folder, options.lora_rank, options.max_tokens), folder, options)
 
 
 def case(worker: Any, folder: str, options: argparse.Namespace) -> Numbers:
-    """The numbers of one such step on a learner that is there already."""
+    """The numbers of ``measure`` for one step on an existing learner."""
     import torch
 
     sizes = {"prompts": options.prompts, "samples": options.samples}
@@ -58,10 +61,10 @@ def case(worker: Any, folder: str, options: argparse.Namespace) -> Numbers:
         numbers["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
     if options.profile:
         _profile(ours, options.profile)
-    return numbers | _worked(worker, folder, options, (shared, other), ours, numbers)
+    return numbers | _throughput(worker, folder, options, (shared, other), ours, numbers)
 
 
-def _worked(
+def _throughput(
     worker: Any,
     folder: str,
     options: argparse.Namespace,
@@ -69,7 +72,7 @@ def _worked(
     ours: Callable[[], float],
     timed: Numbers,
 ) -> Numbers:
-    """What both sides did a second, what ours launched, and how near it is to the peak."""
+    """Throughput of both sides; kernel launches and share of peak of ours."""
     (shared, other), limit, device = sides, worker.engine.fitted.max_tokens, worker.engine.device
     rate, rate_other = 1 / timed["seconds"], 1 / timed["seconds_other"]
     computed, tokens = positions(shared, limit), sum(sample.length for sample in shared)
@@ -92,12 +95,12 @@ def _worked(
 
 
 def _repeated(shared: Sequence[Sample]) -> list[Sample]:
-    """The same with prompts that differ in one token: they share nothing and cost the same."""
+    """The samples with prompts that differ in their first token: nothing is shared, lengths stay the same."""
     return [replace(each, prompt_ids=(number + 100, *each.prompt_ids[1:])) for number, each in enumerate(shared)]
 
 
 def planned(trained: Sequence[Sample], max_tokens: int) -> Sequence[Any]:
-    """The micro-batches of one optimizer step on all of these samples."""
+    """The micro-batches of one optimizer step on all these samples."""
     from learner.batch import plan_microbatches, weigh
 
     weighted = weigh(trained, "constant", max_new_tokens=100, sampled=len(trained))
@@ -106,13 +109,13 @@ def planned(trained: Sequence[Sample], max_tokens: int) -> Sequence[Any]:
 
 
 def update(worker: Any, trained: Sequence[Sample]) -> Callable[[], float]:
-    """One optimizer step on these samples, on all of them."""
+    """A function that runs one optimizer step on all these samples and returns its seconds."""
     plan = planned(trained, worker.engine.fitted.max_tokens)
     return lambda: seconds_of(lambda: worker.grpo_step((plan,), GrpoConfig(), 1e-6, 1.0))
 
 
 def _profile(update: Callable[[], float], trace: Path) -> None:
-    """Print where the time of one update goes, by operation, and write its trace."""
+    """Profile one update: print its time by operation and write a Chrome trace."""
     from torch.profiler import profile
 
     with profile() as found:
@@ -122,7 +125,7 @@ def _profile(update: Callable[[], float], trace: Path) -> None:
 
 
 def one_rank(model_folder: str, lora_rank: int, max_tokens: int | str) -> Any:
-    """A learner in this process, on the GPU where there is one, with micro-batches of ``max_tokens`` (or "auto")."""
+    """A learner rank in this process, on the GPU if there is one, with micro-batches of ``max_tokens`` (or "auto")."""
     import torch
 
     if not torch.cuda.is_available():
@@ -144,7 +147,7 @@ def one_rank(model_folder: str, lora_rank: int, max_tokens: int | str) -> Any:
 
 
 def made_up(lengths: Sequence[Lengths]) -> list[Prompt]:
-    """Prompts of random tokens; no two share their beginning."""
+    """Prompts of random tokens; no two share a prefix."""
     generator = random.Random(1)
     example = Example(uid="", sentence="", schema=(), mentions=())
     return [
@@ -157,7 +160,7 @@ def made_up(lengths: Sequence[Lengths]) -> list[Prompt]:
 
 
 def samples(asked: Sequence[Prompt], lengths: Sequence[Lengths]) -> list[Sample]:
-    """Completions of random tokens for each prompt, half of them good and half of them bad."""
+    """Samples with random completion tokens for each prompt; advantages alternate between -1 and 1."""
     generator = random.Random(0)
     return [
         Sample(

@@ -1,4 +1,4 @@
-"""Prompt and answer lengths as data has them: equal lengths hide what real ones cost."""
+"""Prompt and answer lengths drawn from data; uniform lengths hide the cost of real ones."""
 
 import random
 from dataclasses import dataclass
@@ -17,8 +17,9 @@ class Lengths:
 
 
 def drawn(source: str, model_folder: str, *, prompts: int, samples: int, seed: int = 0) -> list[Lengths]:
-    """Lengths for ``prompts`` prompts, drawn from the sentences of a data file or of ``REAL``, asked and answered as in
-    a warm start. The first completion of a prompt is as long as its own answer, the others as those of any sentence."""
+    """Lengths for ``prompts`` prompts, drawn from the sentences of a data file or of ``REAL`` with the prompts and
+    answers of SFT. The first completion of a prompt is as long as its own answer, the others as answers drawn at
+    random."""
     from actors.chat_format import chat_format
     from rnr.corpus.loading import load
     from rnr.task.decoding import taught
@@ -36,12 +37,12 @@ def drawn(source: str, model_folder: str, *, prompts: int, samples: int, seed: i
 
 
 def uniform(prompt_tokens: int, completion_tokens: int, *, prompts: int, samples: int) -> list[Lengths]:
-    """The same lengths everywhere."""
+    """The same lengths for all prompts and completions."""
     return [Lengths(prompt_tokens, (completion_tokens,) * samples)] * prompts
 
 
 def levelled(lengths: list[Lengths]) -> list[Lengths]:
-    """As many prompts and completions, all of the average length."""
+    """Lengths of as many prompts and completions, all of the average length."""
     completions = [count for each in lengths for count in each.completions]
     prompt = round(sum(each.prompt for each in lengths) / len(lengths))
     return uniform(

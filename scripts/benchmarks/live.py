@@ -1,4 +1,4 @@
-"""The real cluster (Ray, a vLLM rollout worker, a reward worker, one DeepSpeed rank) for benchmarks that need it."""
+"""The real cluster for benchmarks: Ray, a vLLM rollout worker, a reward worker, and DeepSpeed learner ranks."""
 
 import argparse
 import asyncio
@@ -21,13 +21,13 @@ from rnr.types import Prompt
 
 
 class Run(Protocol):
-    """Runs a coroutine to its end, in the cluster's own event loop."""
+    """Runs a coroutine to completion in the cluster's event loop and returns its result."""
 
     def __call__(self, coroutine: Coroutine[Any, Any, Any], /) -> Any: ...
 
 
 def config_of(options: argparse.Namespace, model_folder: str) -> Config:
-    """A run of one GRPO step after the other with the sizes of the command line and defaults for all else."""
+    """The config of a GRPO run with the sizes of the command line and defaults for everything else."""
     tokens = options.prompt_tokens + options.completion_tokens
     return Config.model_validate(
         {
@@ -55,10 +55,10 @@ def config_of(options: argparse.Namespace, model_folder: str) -> Config:
 def running_services(
     config: Config, model_folder: str, prompts: Sequence[Prompt], status: StatusFile | None = None
 ) -> Iterator[tuple[Services, Run]]:
-    """The services, with version 0 of the weights adopted, and what runs coroutines on them; ended with the block.
-    ``status`` is told what starts, and how long that takes.
+    """The services, with weight version 0 loaded, and a function that runs coroutines on them; they are stopped when
+    the block ends. ``status`` records startup times.
 
-    Between two runs their event loop is idle, so that the other side of a comparison has the machine to itself.
+    The event loop is idle between two calls, so that the other side of a comparison has the machine to itself.
     """
     config = connect(config)
     shape, has = shape_of(model_folder, count_weights(model_folder)), worker_gpus(config.cluster).gib
@@ -88,5 +88,5 @@ def running_services(
 
 
 async def hand_on(services: Services) -> Metrics:
-    """Publish the policy and have the rollout workers adopt it, as after every step of a run."""
+    """Publish the policy and load it on the rollout workers, as after every step of a run; returns the metrics."""
     return await services.generation.adopt(await services.policy.publish())

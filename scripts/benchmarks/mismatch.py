@@ -1,4 +1,4 @@
-"""How far the sampler's probabilities are from the learner's, by how far a token is from its prompt."""
+"""Mismatch between the probabilities of rollout worker and learner, by token position in the completion."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,11 @@ EDGES = (0, 16, 64, 128, 256, 512, 1024)
 def by_position(
     samples: Sequence[Sample], values: Mapping[tuple[str, int], tuple[Sequence[float], Sequence[float]]]
 ) -> Numbers:
-    """Mean |p_rollout - p_learner| of the tokens of completions that are trained on from end to end: of all, and of
-    those at these positions of their completion. ``values`` are what the learner saw (``TokenRecorder``)."""
+    """Mean |p_rollout - p_learner| over all completion tokens, and by ranges of positions (``EDGES``).
+
+    Every token of these completions must be trained on. ``values`` are the learner's log-probabilities, as recorded by
+    ``TokenRecorder``.
+    """
     found: list[tuple[int, float]] = []
     for sample in samples:
         learner = values[sample.uid, token_key(sample.completion_ids)][0]

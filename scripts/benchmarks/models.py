@@ -1,11 +1,11 @@
-"""Every architecture that transformers and vLLM both know is tried as a tiny random model, and becomes a line of
-docs/models.md: exact, or refused with which words.
+"""Tests every architecture that transformers and vLLM both support as a tiny random model, and writes docs/models.md:
+one line per architecture, exact or refused with which message.
 
 python -m scripts.benchmarks.models FOLDER
 
-The learner's packed log-probabilities are compared with transformers' own in float32; then every weight is changed and
-sent to a real engine as a run sends it, whose log-probabilities are compared with those of the changed model. What was
-found is kept in FOLDER/results.jsonl, so that the command continues where it stopped.
+The learner's packed log-probabilities are compared with a plain transformers forward pass in float32. Then every weight
+is changed and sent to a real engine by the weight sync of a run, and the engine's log-probabilities are compared with
+the changed model's. Results are kept in FOLDER/results.jsonl, so that a second call continues where the first stopped.
 """
 
 import gc
@@ -42,27 +42,29 @@ def main(argv: list[str]) -> int:
 @app.command(help=as_written(__doc__))
 def models(
     folder: Annotated[Path, typer.Argument()],
-    kinds: Annotated[
-        list[str] | None, typer.Argument(help="types of models, as in config.json; all by default")
-    ] = None,
-    runs: Annotated[int, typer.Option(callback=within(0), help="whole runs, of the first of them that are exact")] = 0,
-    table_file: Annotated[Path, typer.Option("--table", help="rewritten, but for its introduction")] = Path(
-        "docs/models.md"
-    ),
+    kinds: Annotated[list[str] | None, typer.Argument(help="model types, as in config.json; default: all")] = None,
+    runs: Annotated[
+        int,
+        typer.Option(callback=within(0), help="number of exact models, from the first, for which to run debug.toml"),
+    ] = 0,
+    table_file: Annotated[
+        Path, typer.Option("--table", help="page to write; text before its generated part is kept")
+    ] = Path("docs/models.md"),
 ) -> None:
-    """Try what has not been tried yet, then write the table."""
+    """Test the models that have no result yet, then write the table."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     known = architectures()
     if unknown := set(kinds or ()) - known.keys():
-        raise ValueError(f"no model of both engines is of type {', '.join(sorted(unknown))}: as in config.json, llama")
+        unknown_types = ", ".join(sorted(unknown))
+        raise ValueError(f"not a model type of both transformers and vLLM: {unknown_types}; expected one such as llama")
     folder.mkdir(parents=True, exist_ok=True)
     results = Results(folder / "results.jsonl")
     for kind, name in known.items():
         if kind not in results.found and (not kinds or kind in kinds):
             row = {"kind": kind, "class": name}
-            results.add(row | {"failed": "the process ended while it was tried"})
-            results.add(row | _tried(kind, folder))
+            results.add(row | {"failed": "the process ended during the test"})
+            results.add(row | _test(kind, folder))
     wanted = kinds or list(results.found)
     exact = [kind for kind in wanted if kind in results.found and is_exact(results.found[kind])]
     for kind in exact[:runs]:
@@ -73,7 +75,7 @@ def models(
 
 
 class Results:
-    """One row for each type of model, the newest of the file."""
+    """One row per model type: the last one in the file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -81,41 +83,41 @@ class Results:
         self.found: dict[str, dict[str, Any]] = {row["kind"]: row for row in map(json.loads, lines)}
 
     def add(self, row: dict[str, Any]) -> None:
-        """Keep it, here and on disk, and show it."""
+        """Keep the row, append it to the file and print it."""
         self.found[row["kind"]] = row
         with self._file.open("a") as file:
             file.write(json_line(row))
         print(strict_json(row), flush=True)
 
 
-def _tried(kind: str, work: Path) -> dict[str, Any]:
-    """What the learner and then the engine make of it; ``refused`` are their words."""
+def _test(kind: str, work: Path) -> dict[str, Any]:
+    """The results of the learner and then of the engine; ``refused`` is the error message of either."""
     folder = work / kind
     try:
         _write(kind, folder)
     except Exception as error:
-        return {"not_built": _words(error)}
+        return {"not_built": _message(error)}
     try:
         found: dict[str, Any] = {"learner": _learner_difference(folder)}
     except ValueError as error:
-        return {"refused": _words(error), "by": "learner"}
+        return {"refused": _message(error), "by": "learner"}
     except Exception as error:
         traceback.print_exc()
-        return {"failed": _words(error)}
+        return {"failed": _message(error)}
     try:
         return found | _synced(folder)
     except Exception as error:
-        return found | {"refused": _words(error), "by": "engine"}
+        return found | {"refused": _message(error), "by": "engine"}
     finally:
         gc.collect()
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _write(kind: str, folder: Path) -> None:
-    """A tiny model with weights large enough that whatever is left out shows, and the embedded model's tokenizer."""
+    """Write a tiny model and the embedded model's tokenizer. The weights are large enough that a missing one shows."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -124,12 +126,12 @@ def _write(kind: str, folder: Path) -> None:
     config = tiny_config(kind, vocab_size=len(tokenizer), **ids)
     torch.manual_seed(0)
     model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    _roughen(model)
+    _add_noise(model)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def _roughen(model: Any, size: float = 0.03) -> None:
+def _add_noise(model: Any, size: float = 0.03) -> None:
     import torch
 
     with torch.no_grad():
@@ -138,7 +140,7 @@ def _roughen(model: Any, size: float = 0.03) -> None:
 
 
 def _learner_difference(folder: Path) -> float:
-    """Largest difference of packed log-probabilities from those of a plain pass, in float32."""
+    """Largest difference between packed log-probabilities and those of a plain forward pass, in float32."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -170,9 +172,10 @@ def _plain(model: Any, prompt: tuple[int, ...], completion: tuple[int, ...]) -> 
 
 
 def _synced(folder: Path) -> dict[str, float]:
-    """Mean difference of engine and model over the probe: of the weights it started with, of others that were sent
-    (``sync``), by how much that changed them, and what may be rounding (``allowed``): four times what bf16 costs,
-    or three times what the engine is off as it starts."""
+    """Mean differences of log-probabilities over the probe: ``start``, engine against model with the initial weights;
+    ``sync``, the same after changed weights were sent; ``changed``, by how much the change moved the model; and
+    ``allowed``, the tolerance for rounding: four times the bf16 rounding error or three times ``start``, the larger
+    one, but at least 0.01 and at most a quarter of ``changed``."""
     import torch
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM
@@ -182,7 +185,7 @@ def _synced(folder: Path) -> dict[str, float]:
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     with torch.no_grad():
         before = _plain(model, PROBE[:1], PROBE[1:])
-        _roughen(model)
+        _add_noise(model)
         after = _plain(model, PROBE[:1], PROBE[1:])
     sent = folder / "sent"
     sent.mkdir(exist_ok=True)
@@ -197,7 +200,7 @@ def _synced(folder: Path) -> dict[str, float]:
         engine.collective_rpc("load_policy", args=("cluster.transport.object_store:receive", str(sent)))
         sync = (_probed(engine) - after).abs().mean().item()
     finally:
-        _end()
+        _release()
         shutil.rmtree(sent)
     moved = (after - before).abs().mean().item()
     return {
@@ -209,7 +212,7 @@ def _synced(folder: Path) -> dict[str, float]:
 
 
 def _engine(folder: Path) -> Any:
-    """vLLM in this process, so that it is imported once for all models."""
+    """A vLLM engine in this process, so that vLLM is imported only once for all models."""
     os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
     os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     from vllm import LLM
@@ -238,15 +241,15 @@ def _probed(engine: Any) -> Any:
     return torch.tensor([logprobs[token].logprob for token, logprobs in found])
 
 
-def _end() -> None:
-    """Have vLLM give back what engines of this process share; the engine itself goes with its last name."""
+def _release() -> None:
+    """Free the state that vLLM engines of this process share; the engine itself is freed with its last reference."""
     from vllm.distributed import cleanup_dist_env_and_memory
 
     cleanup_dist_env_and_memory()
 
 
 def _whole_run(folder: Path) -> str:
-    """``debug.toml`` with this model: warm start, GRPO, evaluation, export; "passed", or how it ended."""
+    """Run ``debug.toml`` with this model (warm start, GRPO, evaluation, export): "passed", or the end of its output."""
     command = [sys.executable, "-m", "scripts.train", "--config", "scripts/configs/debug.toml"]
     command += [f"--model.path={folder}", f"--run.folder={folder / 'runs'}", "--run.name=run"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)

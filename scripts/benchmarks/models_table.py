@@ -1,26 +1,26 @@
-"""``docs/models.md``: the tables of what ``scripts.benchmarks.models`` found, after the page's own introduction."""
+"""Writes ``docs/models.md``: the tables of the results of ``scripts.benchmarks.models``, after the introduction."""
 
 import re
 from importlib.metadata import version
 from typing import Any
 
 TOLERANCE = 0.15
-"""What the probe of a run allows, in nats."""
+"""Tolerance of a run's probe, in nats."""
 
 WORDS = 200
-"""Letters of a refusal that the table shows."""
+"""Maximum length of an error message in the table."""
 
 GENERATED = re.compile(r"^\d+ of the \d+ architectures ", re.MULTILINE)
-"""Begins the generated part of the page; what is before it is written by hand and kept."""
+"""Start of the generated part of the page; the text before it is written by hand and kept."""
 
 
 def is_exact(row: dict[str, Any]) -> bool:
-    """Whether learner and engine both compute the model, before and after its weights were changed."""
+    """Whether learner and engine both match the model, before and after its weights were changed."""
     return row.get("sync", 1.0) < row.get("allowed", 0.0) and row["learner"] < 1e-5
 
 
 def introduction(page: str, exact: int) -> str:
-    """What ``page`` says before its generated part, with the number of ``exact`` models; the title for a new page."""
+    """The text of ``page`` before its generated part, with the number of ``exact`` models; a title for a new page."""
     found = GENERATED.search(page)
     kept = page[: found.start()] if found else "# Models\n\n"
     kept = re.sub(r"#exact-\d+", f"#exact-{exact}", kept)
@@ -28,7 +28,8 @@ def introduction(page: str, exact: int) -> str:
 
 
 def table(rows: list[dict[str, Any]], known: int, page: str = "") -> str:
-    """``docs/models.md``, of these among all ``known`` architectures, with the introduction of the present ``page``."""
+    """The new content of ``docs/models.md``: the introduction of ``page``, and tables of ``rows``, the tested ones of
+    ``known`` architectures."""
     exact = [row for row in rows if is_exact(row)]
     refused = [row for row in rows if "refused" in row or row.get("sync", 0.0) > TOLERANCE]
     rest = [row for row in rows if row not in exact and row not in refused]

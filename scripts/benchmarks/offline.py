@@ -1,5 +1,5 @@
-"""``predict`` beside vLLM's own offline ``generate``: the same prompts, grammars and engine settings, one after the
-other, and the transformers engine.
+"""Throughput of ``predict`` compared with vLLM's offline ``LLM.generate`` and with the transformers engine, one after
+the other. Prompts, grammars and vLLM's settings are the same.
 
 python -m scripts.benchmarks.offline --model runs/demo/export --data demo/known demo/unseen
 """
@@ -35,12 +35,14 @@ def main(argv: list[str]) -> int:
 
 @app.command(help=as_written(__doc__))
 def offline(
-    model: Annotated[str, typer.Option(help="a folder or a name")],
-    data: Annotated[list[str], typer.Option(help="data files, or the parts of the demo data")],
-    sentences: Annotated[int, typer.Option(callback=within(1), help="asked about; the data comes again")] = 500,
+    model: Annotated[str, typer.Option(help="a model folder or a model name")],
+    data: Annotated[list[str], typer.Option(help="data files, or parts of the demo data")],
+    sentences: Annotated[
+        int, typer.Option(callback=within(1), help="number of sentences; the data repeats if it has fewer")
+    ] = 500,
     engines: Annotated[list[str] | None, typer.Option(callback=among(ENGINES), help=", ".join(ENGINES))] = None,
 ) -> int:
-    """Print a line of numbers for each engine."""
+    """Print one JSON line of numbers per engine."""
     examples = load_data(data, training=False)
     examples = [examples[number % len(examples)] for number in range(sentences)]
     for engine in engines or ENGINES:
@@ -62,7 +64,7 @@ def _ours(engine: Any, model: str, examples: Sequence[Example]) -> dict[str, Any
 
 
 def _offline(engine: str, model: str, examples: Sequence[Example]) -> dict[str, Any]:
-    """vLLM's ``LLM.generate``, with the settings of our engine."""
+    """The numbers of vLLM's ``LLM.generate`` with the settings of our engine."""
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Utilisation: a training step's arithmetic as a share of the machine's matrix-product peak."""
+"""Utilisation of a training step: its operations per second as a share of the peak rate of a matrix product."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from rnr.types import Sample
 from scripts.benchmarks.turns import Numbers, seconds_of
 
 PRODUCTS = 20
-"""Of a GPU between two looks at the clock, so that waiting for the last one is not counted as work."""
+"""Matrix products between two clock readings on a GPU, so that the final synchronisation does not distort the rate."""
 
 
 def share_of_peak(
@@ -22,16 +22,16 @@ def share_of_peak(
     lora: bool = False,
     device: Any = None,
 ) -> Numbers:
-    """The share that ``seconds`` of training on ``samples`` reach of a bf16 matrix product measured now, and of the
-    datasheet's (``mfu``), on the device that trains: by default the GPU where there is one."""
+    """Utilisation when training on ``samples`` takes ``seconds``: as a share of a bf16 matrix product, measured now,
+    and of the datasheet's peak (``mfu``, for a known GPU). The device is the GPU, if there is one, by default."""
     import torch
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     peak = _matrix_rate(device)
     computed = positions(samples, max_tokens)
     body, head = matrix_weights(model_folder)
-    # For each weight and position two operations forward, two for the gradient of the input and two for that of the
-    # weight (arXiv 2001.08361), which an adapter does not need. Only completion tokens meet the head.
+    # Per weight and position: two operations in the forward pass, two for the gradient of the input, and two for the
+    # gradient of the weight (arXiv 2001.08361), which an adapter does not need. Only completion tokens reach the head.
     operations = (4 if lora else 6) * (body * computed + head * sum(len(sample.completion_ids) for sample in samples))
     numbers: Numbers = {
         "positions_computed": computed,
@@ -45,7 +45,7 @@ def share_of_peak(
 
 
 def device_name(device: Any = None) -> str:
-    """The name of a GPU, by default of the one that there is; else ``cpu``."""
+    """The name of the GPU, or ``cpu``; by default of the GPU if there is one."""
     import torch
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -53,7 +53,7 @@ def device_name(device: Any = None) -> str:
 
 
 def positions(samples: Sequence[Sample], max_tokens: int) -> int:
-    """Tokens that one rank computes for ``samples``: the prompt of a group is computed once in each of its packs."""
+    """Positions that one rank computes for ``samples``: the prompt of a group counts once per pack of the group."""
     from learner.batch import pack_length, plan_microbatches, weigh
 
     weighted = weigh(samples, "constant", max_new_tokens=1, sampled=len(samples))
@@ -62,8 +62,8 @@ def positions(samples: Sequence[Sample], max_tokens: int) -> int:
 
 
 def matrix_weights(model_folder: str) -> tuple[int, int]:
-    """Weights that a token is multiplied with: (those of the layers, those of the head). The embedding is looked up, so
-    it counts only where it is the head as well."""
+    """The number of weights that a token is multiplied with: (in the layers, in the head). The embedding is a lookup,
+    so it counts only if it is tied to the head."""
     from safetensors import safe_open
 
     sizes: dict[str, int] = {}
@@ -75,7 +75,7 @@ def matrix_weights(model_folder: str) -> tuple[int, int]:
 
 
 def _matrix_rate(device: Any) -> float:
-    """Operations per second of a bf16 matrix product, the best of a few."""
+    """Operations per second of a bf16 matrix product, the best of five measurements."""
     import torch
 
     on_gpu = torch.device(device).type == "cuda"

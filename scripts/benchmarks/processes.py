@@ -1,4 +1,4 @@
-"""What this process and those it started have used: memory and processor time. Linux only."""
+"""Memory and CPU time used by this process and its child processes. Linux only."""
 
 import contextlib
 from pathlib import Path
@@ -7,24 +7,23 @@ import psutil
 
 
 def peak_gib(title: str) -> float:
-    """The largest resident memory that any of our processes whose command line begins with ``title`` ever had.
+    """The peak resident memory in GiB of our processes whose command line starts with ``title``: the largest one.
 
-    Raises LookupError when none is alive.
+    Raises LookupError if no such process is alive.
     """
-    peaks = [_peak_kib(process.pid) for process in _family() if _title(process).startswith(title)]
+    peaks = [_peak_kib(process.pid) for process in _processes() if _title(process).startswith(title)]
     if not peaks:
-        raise LookupError(f"no process of ours is called {title}")
+        raise LookupError(f"none of our processes is named {title}")
     return max(peaks) / 2**20
 
 
 def cpu_seconds(*, without: int) -> float:
-    """Processor time that all our living processes have used so far, the one with the id ``without`` and its
-    children left out."""
+    """CPU time that our live processes have used so far, without the process ``without`` and its children."""
     total = 0.0
     left_out = {without}
     with contextlib.suppress(psutil.NoSuchProcess):
         left_out |= {child.pid for child in psutil.Process(without).children(recursive=True)}
-    for process in _family():
+    for process in _processes():
         if process.pid not in left_out:
             try:
                 times = process.cpu_times()
@@ -34,7 +33,7 @@ def cpu_seconds(*, without: int) -> float:
     return total
 
 
-def _family() -> list[psutil.Process]:
+def _processes() -> list[psutil.Process]:
     this = psutil.Process()
     return [this, *this.children(recursive=True)]
 

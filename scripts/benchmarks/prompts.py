@@ -1,5 +1,5 @@
-"""What benchmarks ask: prompts of an exact number of tokens, which a program with the same tokenizer reads from the
-same text, or real sentences as a run asks them."""
+"""Prompts of the benchmarks: texts of an exact number of tokens, from which a peer with the same tokenizer gets the
+same tokens, or real sentences in the prompts of a run."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ SENTENCE = (
 
 
 def prompts(model_folder: str, count: int, tokens: int, *, first: int = 0) -> list[Prompt]:
-    """``count`` prompts of ``tokens`` tokens, numbered from ``first``; no two share their beginning.
+    """``count`` prompts of ``tokens`` tokens, numbered from ``first``; no two share a prefix.
 
-    Raises ValueError when the tokenizer cannot be brought to that number.
+    Raises ValueError if no text with exactly that number of tokens is found.
     """
     tokenizer = load_tokenizer(model_folder)
 
@@ -37,7 +37,7 @@ def prompts(model_folder: str, count: int, tokens: int, *, first: int = 0) -> li
 
 
 def exact_text(number: int, tokens: int, count: Callable[[str], int]) -> str:
-    """Text number ``number``, which ``count`` finds to have ``tokens`` tokens; ValueError when there is none."""
+    """Text number ``number``, with exactly ``tokens`` tokens by ``count``; raises ValueError if none is found."""
     text = f"{number} letters :"
     for word in itertools.cycle(SENTENCE.split()):
         if count(f"{text} {word}") > tokens:
@@ -51,16 +51,16 @@ def exact_text(number: int, tokens: int, count: Callable[[str], int]) -> str:
 
 
 def sentences(model_folder: str, data: str, count: int, decodings: Sequence[Decoding]) -> dict[Decoding, list[Prompt]]:
-    """The same ``count`` sentences of each data set, asked as a run asks them, under each of the decodings.
+    """Prompts for the same ``count`` sentences of a data set, as in a run, for each decoding.
 
-    Raises ValueError where there are fewer or one cannot be asked so.
+    Raises ValueError if there are fewer sentences or one does not support a decoding.
     """
     from actors.chat_format import asks_catch_alls, chat_format, refuse_unfollowed
 
     asked_for = as_asked(load([data], training=False), catch_alls=asks_catch_alls(model_folder))
     examples = draw_from_each(asked_for, count)
     if len(examples) < count:
-        raise ValueError(f"{data} has {len(examples)} sentences, and {count} are to be asked")
+        raise ValueError(f"{data} has {len(examples)} sentences, fewer than the {count} prompts asked for")
     chat = chat_format(model_folder)
     for decoding in decodings:
         refuse_unfollowed(chat, decoding)

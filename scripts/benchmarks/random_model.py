@@ -1,4 +1,4 @@
-"""Models of random weights, for benchmarks and tests that need a size and not a skill."""
+"""Models with random weights, for benchmarks and tests in which only the size matters."""
 
 import json
 from pathlib import Path
@@ -36,11 +36,11 @@ SIZES: dict[str, dict[str, Any]] = {
         "vocab_size": 151_936,
     },
 }
-"""Name -> shape, all with a tied head: 6, 477 and 596 million weights. The last is that of Qwen3-0.6B."""
+"""Name -> shape, all with a tied head: 6, 477 and 596 million weights. The last one is the shape of Qwen3-0.6B."""
 
 
 def write_random_model(size: str, folder: Path, tokenizer_folder: str | Path) -> Path:
-    """The folder, with a model of that size whose weights are always the same ones, and the tokenizer given."""
+    """Write a model of that size with weights from a fixed seed, and the tokenizer; returns the folder."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -61,7 +61,7 @@ def write_random_model(size: str, folder: Path, tokenizer_folder: str | Path) ->
         model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    # transformers keeps it among the rope parameters, vLLM looks for it here.
+    # transformers writes rope_theta into the rope parameters, but vLLM reads it from the top level.
     written = json.loads((folder / "config.json").read_text()) | {"rope_theta": 10000.0}
     (folder / "config.json").write_text(strict_json(written))
     return folder

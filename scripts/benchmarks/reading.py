@@ -1,4 +1,4 @@
-"""How long files of annotated sentences take to read, and how much memory: ours, and ``datasets`` for the same file.
+"""CPU time and peak memory of reading files of annotated sentences, compared with ``datasets`` on the same file.
 
 python -m scripts.benchmarks.reading --megabytes 200
 """
@@ -49,7 +49,7 @@ FILES = {
     "tokens.jsonl": _OURS,
     "list.json": _OURS,
 }
-"""What is measured of each file."""
+"""File -> what is measured with it."""
 
 
 def main(argv: list[str]) -> int:
@@ -58,10 +58,10 @@ def main(argv: list[str]) -> int:
 
 @app.command(help=as_written(__doc__))
 def reading(
-    megabytes: Annotated[int, typer.Option(callback=within(1), help="of each file")] = 200,
+    megabytes: Annotated[int, typer.Option(callback=within(1), help="size of each file in MiB")] = 200,
     files: Annotated[list[str] | None, typer.Option(callback=among(FILES), help=", ".join(FILES))] = None,
 ) -> int:
-    """Print what reading each file takes."""
+    """Print CPU seconds and peak memory for each file."""
     size = megabytes * 2**20
     print("file\twhat\tsentences\tCPU seconds\tpeak MiB")
     with tempfile.TemporaryDirectory() as folder:
@@ -75,16 +75,17 @@ def reading(
 
 
 def write(file: Path, size: int) -> None:
-    """Sentences of 8 to 30 made-up words with up to three mentions, the same every time, in the format of its name."""
+    """Write sentences of 8 to 30 made-up words with up to three mentions, always the same, in the format that the
+    file's name says."""
     writer = {"big.conll": _columns, "big.csv": _cells, "tokens.jsonl": _tokens}.get(file.name, _row)
-    before, between, behind = ("[", ", ", "]") if file.suffix == ".json" else ("", "", "")
+    before, between, after = ("[", ", ", "]") if file.suffix == ".json" else ("", "", "")
     with file.open("w", encoding="utf-8") as stream:
         stream.write("sentence_id,word,pos,tag\n" if file.suffix == ".csv" else before)
         for number, (words, spans) in enumerate(_sentences(random.Random(1))):
             stream.write((between if number else "") + writer(number, words, spans))
             if stream.tell() > size:
                 break
-        stream.write(behind)
+        stream.write(after)
 
 
 def _sentences(generator: random.Random) -> Iterator[tuple[list[str], list[tuple[int, int, str]]]]:

@@ -1,4 +1,4 @@
-"""``bench rewards``: completions scored a second, on one core."""
+"""``bench rewards``: completions scored per second, on one core."""
 
 import argparse
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from rnr.types import Example, Mention
 from scripts.benchmarks.turns import Numbers, in_turn, seconds_of
 
 COUNT = 500
-"""Completions scored in one turn."""
+"""Completions scored per round."""
 
 
 def measure(options: argparse.Namespace) -> Numbers:
-    """Completions of 600 words and five entities: the preset ``gated`` against the preset ``paper``."""
+    """Times of scoring completions of 600 words and five entities: the preset ``gated`` against ``paper``."""
     names = ("Ada", "Bob", "Cleo", "Dan", "Eve")
     sentence = " and ".join(names) + " met in Rome."
     mentions = ground([Mention(text=name, label="person") for name in names], sentence)

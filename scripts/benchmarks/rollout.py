@@ -1,4 +1,4 @@
-"""``bench rollout``: one rollout worker on real vLLM, alone on the machine."""
+"""``bench rollout``: one rollout worker with a real vLLM engine, alone on the machine."""
 
 import argparse
 import asyncio
@@ -16,7 +16,7 @@ from scripts.benchmarks.turns import Numbers, spread
 
 
 def measure(options: argparse.Namespace) -> Numbers:
-    """Tokens and samples a second; every completion has exactly ``--completion-tokens`` tokens."""
+    """Tokens and samples per second; every completion has exactly ``--completion-tokens`` tokens."""
     seconds = asyncio.run(_rounds(options, resolve(options.model)))
     numbers = spread("seconds", seconds)
     samples = options.prompts * options.samples
@@ -33,7 +33,7 @@ def measure(options: argparse.Namespace) -> Numbers:
 
 
 async def _rounds(options: argparse.Namespace, folder: str) -> list[float]:
-    """Seconds of each round but the first; the prompts of each are new, so that none is found in the prefix cache."""
+    """Seconds of each round after the warm-up round; each has new prompts, so that the prefix cache has no hits."""
     engine = single_engine(
         folder,
         stop_token_id=chat_format(folder).stop_token_id,
@@ -56,5 +56,5 @@ async def _seconds(worker: RolloutWorker, asked: Sequence[Prompt], options: argp
     seconds = time.perf_counter() - begin
     lengths = {len(rollout.token_ids) for group in groups for rollout in group.rollouts}
     if lengths != {length}:
-        raise RuntimeError(f"completions of {sorted(lengths)} tokens where all were to have {length}")
+        raise RuntimeError(f"completions have {sorted(lengths)} tokens; all should have {length}")
     return seconds

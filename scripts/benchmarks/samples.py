@@ -1,10 +1,10 @@
-"""What several samples of each answer hold: one of them, votes at each share, their medoid, and the best of each.
+"""F1 from several samples per sentence: a single sample, votes at each threshold, the medoid, and the best sample.
 
 python -m scripts.benchmarks.samples --model runs/demo/export --data demo/known demo/unseen \\
     --decoding free --decoding marks
 
-The share that a vote needs is read off held-in data and then used on others (``rnr evaluate --samples 8 --threshold
-SHARE``). The best sample of each sentence is chosen by its gold mentions: that oracle is what GRPO can climb towards.
+Choose the threshold on held-in data, then use it on other data (``rnr evaluate --samples 8 --threshold SHARE``). The
+best sample of a sentence is chosen by its gold mentions: this oracle is the score that GRPO can approach.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ from scripts.evaluate import DECODINGS
 app = new_app()
 
 SHOWN = ("reference", "exact", "strict")
-"""The protocols of the table."""
+"""The protocols shown in the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A sentence, its greedy answer and its samples."""
+    """The prompt of a sentence, its greedy answer and its samples."""
 
     prompt: Prompt
     greedy: Rollout
@@ -54,7 +54,7 @@ class Answered:
 
 
 Way: TypeAlias = Callable[[Answered], Chosen]
-"""How one answer is made of them."""
+"""Makes one answer from them."""
 
 
 def main(argv: list[str]) -> int:
@@ -69,11 +69,11 @@ def samples(
     examples: Annotated[
         int, typer.Option(callback=within(0), help="maximum number of sentences per data set; 0: all")
     ] = 0,
-    count: Annotated[int, typer.Option("--samples", callback=within(2), help="of each sentence")] = 8,
+    count: Annotated[int, typer.Option("--samples", callback=within(2), help="samples per sentence")] = 8,
     temperature: Annotated[float, typer.Option(callback=within(0.01))] = 1.0,
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
 ) -> None:
-    """Ask for the samples and print one table: F1 in per cent, the average of the data sets."""
+    """Sample answers and print one table: F1 in per cent, averaged over the data sets."""
     from actors.loading import load as load_model
 
     asked = draw_from_each(as_asked(load(data, training=False), catch_alls=asks_catch_alls(model)), examples)
@@ -108,7 +108,7 @@ def _answered(extractor: Extractor, asked: Sequence[Example], decoding: Decoding
 
 
 def rows(answered: Sequence[Answered]) -> Iterator[tuple[str, ...]]:
-    """The cells of each row: how an answer is made, its F1 by protocol, the tokens that it took."""
+    """The cells of each row: how the answer is made, F1 by protocol, tokens per sentence."""
     count = len(answered[0].samples)
     yield _row("greedy", report(_made(answered, _greedy)))
     single = [_made(answered, lambda one, number=number: _sample(one, number)) for number in range(count)]
@@ -154,7 +154,7 @@ def _medoid(one: Answered) -> Chosen:
 
 
 def _best(one: Answered) -> Chosen:
-    """The sample with the highest F1 by the reference's counting, the first of equals; it took the tokens of all."""
+    """The first sample with the highest F1 by the ``reference`` protocol, with the token count of all samples."""
     made = [_sample(one, number) for number in range(len(one.samples))]
     scores = [PROTOCOLS["reference"](_prediction(one.prompt.example, each)).sentence_f1 for each in made]
     return replace(made[scores.index(max(scores))], tokens=sum(each.tokens for each in made))

@@ -1,4 +1,4 @@
-"""``bench step``: a whole GRPO step of the real cluster, alone or in turn with another trainer's."""
+"""``bench step``: complete GRPO steps on the real cluster, alone or alternating with steps of another trainer."""
 
 import argparse
 import itertools
@@ -24,7 +24,7 @@ from scripts.benchmarks.prompts import prompts, sentences
 from scripts.benchmarks.turns import Numbers, alone, in_turn, seconds_of, shares
 
 LEARNER = "ray::LearnerWorker"
-"""How Ray calls the process of a learner rank."""
+"""Ray's process title of a learner rank."""
 
 TIMES = {
     "sampling": "timing_s/gen",
@@ -32,22 +32,22 @@ TIMES = {
     "training": "timing_s/update_actor",
     "publish": "timing_s/update_weights",
 }
-"""Part of a step -> the loop's name for its seconds. Groups are scored while others are still sampled, so ``reward`` is
-what is left to score after the last completion."""
+"""Part of a step -> the loop's metric with its seconds. Groups are scored while others are still sampled, so ``reward``
+is only the scoring that remains after the last completion."""
 
 
 def measure(options: argparse.Namespace) -> Numbers:
-    """Seconds, samples and tokens a second, where the time goes, and memory; with ``--peer`` the same of the peer."""
+    """Seconds, samples and tokens per second, time by part, and memory; with ``--peer`` also the peer's numbers."""
     folder = resolve(options.model)
     if options.sentences:
         return _decodings(options, folder)
     if options.decoding != "free":
-        raise ValueError(f"--decoding {options.decoding} needs --sentences: made-up prompts have nothing to mark")
+        raise ValueError(f"--decoding {options.decoding} needs --sentences: made-up prompts have no entities to mark")
     config = config_of(options, folder)
     asked = prompts(folder, options.prompts, options.prompt_tokens)
     with ExitStack() as stack:
         services, run = stack.enter_context(running_services(config, folder, asked))
-        peak_gib(LEARNER)  # a process that cannot be found is better missed now than after the last step
+        peak_gib(LEARNER)  # fails now, not after the last step, if the process cannot be found
         steps = Steps(config, services, run, asked)
         if options.peer:
             threads = len(os.sched_getaffinity(0))
@@ -61,15 +61,15 @@ def measure(options: argparse.Namespace) -> Numbers:
     numbers |= _rates(options, numbers["seconds"]) | shares(steps.parts[1:]) | memory
     if options.peer:
         other["samples_per_second_other"] = options.prompts * options.samples / numbers["seconds_other"]
-    # All workers have ended: the matrix product has the machine to itself.
+    # All workers have stopped, so the matrix product has the machine to itself.
     training, lora = numbers["training_seconds"], options.lora_rank > 0
     return numbers | other | share_of_peak(folder, steps.samples, limit, training, lora=lora)
 
 
 def _decodings(options: argparse.Namespace, folder: str) -> Numbers:
-    """Steps on real sentences under ``--decoding``, in turn with steps on the same ones decoded freely."""
+    """The numbers of steps on real sentences with ``--decoding``, alternating with free decoding of the same ones."""
     if options.peer:
-        raise ValueError("--sentences compares two decodings; --peer takes prompts and completions of an exact length")
+        raise ValueError("--sentences compares two decodings; --peer needs prompts and completions of a fixed length")
     asked = sentences(folder, options.sentences, options.prompts, list(dict.fromkeys((options.decoding, "free"))))
     longest = max(len(prompt.token_ids) for prompt in asked["free"])
     config = config_of(argparse.Namespace(**{**vars(options), "prompt_tokens": longest}), folder)
@@ -77,13 +77,13 @@ def _decodings(options: argparse.Namespace, folder: str) -> Numbers:
         sides = {decoding: Steps(config, services, run, prompts, exact=False) for decoding, prompts in asked.items()}
         ours, free = sides[options.decoding], sides["free"]
         if ours is free:
-            return alone(free.turn, options.rounds) | _worked(free)
+            return alone(free.turn, options.rounds) | _throughput(free)
         numbers = in_turn(ours.turn, free.turn, options.rounds)
-    return numbers | _worked(ours) | {f"{name}_other": value for name, value in _worked(free).items()}
+    return numbers | _throughput(ours) | {f"{name}_other": value for name, value in _throughput(free).items()}
 
 
-def _worked(steps: "Steps") -> Numbers:
-    """Where the time of the steps went, and what they sampled and trained on, per step and second."""
+def _throughput(steps: "Steps") -> Numbers:
+    """Time by part, and samples, tokens and trained decisions per step and per second."""
     seconds = sum(step["seconds"] for step in steps.parts[1:])
     totals = {part: sum(step[part] for step in steps.parts[1:]) for part in ("samples", "tokens", "decisions")}
     rates = {f"{part}_per_second": total / seconds for part, total in totals.items()}
@@ -91,7 +91,7 @@ def _worked(steps: "Steps") -> Numbers:
 
 
 def _rates(options: argparse.Namespace, seconds: float) -> Numbers:
-    """Work done a second; ``tokens`` counts prompt and completion of every sample."""
+    """Work per second; ``tokens`` counts prompt and completion of every sample."""
     samples = options.prompts * options.samples
     completion = samples * options.completion_tokens
     tokens = samples * options.prompt_tokens + completion
@@ -106,24 +106,25 @@ def _rates(options: argparse.Namespace, seconds: float) -> Numbers:
 
 
 class Steps:
-    """Steps of the controller's own loop, one at a time; generation and policy of the loop are this object."""
+    """Runs the real GRPO loop one step at a time; this object is the loop's generation and policy."""
 
     def __init__(
         self, config: Config, services: Services, run: Run, asked: Sequence[Prompt], *, exact: bool = True
     ) -> None:
-        """``exact`` completions have the token limit as their length; others end by themselves."""
+        """``exact``: every completion has as many tokens as the limit; otherwise they end with the stop token."""
         self._config = config
         self._services = services
         self._run = run
         self._asked = asked
         self._exact = exact
         self.parts: list[dict[str, float]] = []
-        """Seconds of each step and of its parts, and how many samples, tokens and trained tokens it had."""
+        """For each step: its seconds, those of its parts, and its numbers of samples, tokens and trained tokens."""
         self.samples: Sequence[Sample] = ()
-        """What the last step trained on."""
+        """The samples that the last step trained on."""
 
     def turn(self) -> float:
-        """One step; its seconds. Raises RuntimeError when it did not train on every sample at full length."""
+        """Run one step; returns its seconds. Raises RuntimeError if it did not train on every sample, or if an
+        ``exact`` one is shorter than the token limit."""
         number = len(self.parts)
         loop = grpo(
             range(number, number + 1),
@@ -141,7 +142,7 @@ class Steps:
         return seconds
 
     async def generate(self, prompt: Prompt) -> Group:
-        """The completions of one prompt, all of the same length."""
+        """Sample the group of one prompt."""
         options = self._config.sampling
         sampling = Sampling(
             count=options.samples_per_prompt,
@@ -153,16 +154,16 @@ class Steps:
         return await self._services.generation.sample(prompt, sampling)
 
     async def adopt(self, published: Published) -> Metrics:
-        """The new weights on the rollout worker, verified."""
+        """Load the new weights on the rollout worker and verify them; returns the metrics."""
         return await self._services.generation.adopt(published)
 
     async def update(self, samples: Sequence[Sample], *, step: int, sampled: int) -> Metrics:
-        """One optimizer step."""
+        """Run one optimizer step; returns its metrics."""
         self.samples = samples
         return await self._services.policy.update(samples, step=step, sampled=sampled)
 
     async def publish(self) -> Published:
-        """The weights, to be pulled."""
+        """Publish the weights, so that the rollout worker can pull them."""
         return await self._services.policy.publish()
 
     async def _record(self, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch, metrics: Any) -> None:

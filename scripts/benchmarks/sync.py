@@ -1,4 +1,4 @@
-"""``bench sync``: the learner's weights on a rollout worker, verified, as after every step of a run."""
+"""``bench sync``: weight sync from the learner to a rollout worker, verified, as after every step of a run."""
 
 import argparse
 import math
@@ -14,12 +14,12 @@ from scripts.benchmarks.prompts import prompts
 from scripts.benchmarks.turns import Numbers, spread
 
 PHASES = {"send": "gather", "score": "learner_probe", "load": "load", "probe": "worker_probe"}
-"""What is waited for -> its name in the numbers."""
+"""Phase that the services wait for -> its name in the numbers."""
 
 
 def measure(options: argparse.Namespace) -> Numbers:
-    """Seconds of a whole sync and of its phases: the weights gathered from the ranks into the object store, the probe
-    scored by the learner, the weights loaded by the engine, the probe scored by the engine."""
+    """Seconds of a complete weight sync and of its phases: gathering the weights from the ranks into the object store,
+    scoring the probe on the learner, loading the weights in the engine, scoring the probe in the engine."""
     folder = resolve(options.model)
     asked = prompts(folder, 1, options.prompt_tokens)
     never_sampled = {"prompts": 1, "samples": 8, "completion_tokens": 128}
@@ -29,7 +29,7 @@ def measure(options: argparse.Namespace) -> Numbers:
 
 
 def sync_numbers(services: Services, run: Run, rounds: list[dict[str, float]]) -> Numbers:
-    """The numbers of these rounds, which ``rounds_of`` timed."""
+    """The numbers of these rounds, as timed by ``rounds_of``."""
     published = run(services.policy.publish())
     size = 2 * sum(math.prod(shape) for shape in published.manifest.tensors.values())
     difference = services.generation.largest_difference
@@ -46,7 +46,7 @@ def sync_numbers(services: Services, run: Run, rounds: list[dict[str, float]]) -
 
 
 def rounds_of(services: Services, run: Run, count: int) -> list[dict[str, float]]:
-    """Seconds by phase of each sync but the first."""
+    """Seconds by phase of ``count`` weight syncs, after one warm-up sync."""
     seconds: dict[str, float] = {}
     ranks, pool = services.policy.ranks, services.generation.pool
     _clock(ranks, "send", seconds, lambda *_: "send")
@@ -63,7 +63,8 @@ def rounds_of(services: Services, run: Run, count: int) -> list[dict[str, float]
 
 
 def _clock(owner: Any, method: str, seconds: dict[str, float], name_of: Callable[..., str]) -> None:
-    """Let ``owner`` note in ``seconds`` how long its async ``method`` takes, under the name its arguments give."""
+    """Patch the async ``method`` of ``owner`` so that each call writes its seconds into ``seconds``, under the name
+    that ``name_of`` gives for its arguments."""
     original = getattr(owner, method)
 
     async def clocked(*arguments: Any, **options: Any) -> Any:

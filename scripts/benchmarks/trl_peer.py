@@ -1,9 +1,9 @@
-"""The other side of ``--peer trl``: TRL's GRPOTrainer, which takes one optimizer step for each line on stdin.
+"""The peer process of ``--peer trl``: TRL's GRPOTrainer, which runs one optimizer step per line on stdin.
 
-Runs in an environment of its own (``make peer``) and so imports nothing of this project. The first line on stdin is a
-JSON object with the settings, answered once the trainer is built, with the ``sampler`` that it uses; each further line
-is answered after one step with its seconds: ``seconds`` all in all, and of it ``sampling_seconds``, ``reward_seconds``
-and ``training_seconds``.
+It runs in a separate environment (``make peer``) and so imports nothing of this project. The first line on stdin is a
+JSON object with the settings. The answer, once the trainer is built, names the ``sampler`` it uses. Each further line
+is answered after one step, with its total ``seconds`` and their parts ``sampling_seconds``, ``reward_seconds`` and
+``training_seconds``.
 """
 
 import json
@@ -20,7 +20,7 @@ import torch
 from transformers import TrainerCallback
 
 CLOCKED = ("_generate", "_generate_and_score_completions")
-"""Methods of GRPOTrainer whose seconds are kept; the first is called by the second."""
+"""Methods of GRPOTrainer that are timed; the second calls the first."""
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _answers() -> TextIO:
-    """Where the answers go: the stdout this process was given. Whatever else is printed goes to stderr."""
+    """The original stdout, for the answers. Everything else that is printed goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return answers
@@ -50,7 +50,7 @@ def _say(answers: TextIO, answer: dict[str, Any]) -> None:
 
 
 class OneStepALine(TrainerCallback):
-    """Waits for a line before each optimizer step and answers it after the step."""
+    """Waits for a line on stdin before each optimizer step and answers it after the step."""
 
     def __init__(self, answers: TextIO) -> None:
         self._answers = answers
@@ -59,7 +59,7 @@ class OneStepALine(TrainerCallback):
         self._tokens: dict[str, int] = {}
 
     def clocked(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """``method`` with its seconds kept under ``name``, and the tokens of the batch that it returns, if it does."""
+        """``method``, wrapped: keeps its seconds under ``name``, and the token counts if it returns a batch."""
 
         def call(*arguments: Any, **named: Any) -> Any:
             begin = time.perf_counter()
@@ -76,7 +76,7 @@ class OneStepALine(TrainerCallback):
 
     def on_step_begin(self, *_arguments: Any, **_named: Any) -> None:
         if not sys.stdin.readline():
-            raise SystemExit(0)  # nobody asks any more
+            raise SystemExit(0)  # stdin was closed
         self._seconds, self._tokens = {}, {}
         self._begin = time.perf_counter()
 
@@ -95,13 +95,13 @@ class OneStepALine(TrainerCallback):
 
 
 def sampler() -> str:
-    """What TRL samples with: ``vllm`` in its own process, on the trainer's GPU, where there is both; vLLM of a CPU it
-    does not run."""
+    """The engine TRL samples with: ``vllm``, colocated with the trainer, if there is a GPU and vLLM; otherwise
+    ``transformers``, because TRL does not run vLLM on a CPU."""
     return "vllm" if torch.cuda.is_available() and find_spec("vllm") else "transformers"
 
 
 def sampling_options(settings: dict[str, Any], prompt_tokens: int) -> dict[str, Any]:
-    """Arguments of ``GRPOConfig`` that go with ``sampler``, for completions of one length."""
+    """Arguments of ``GRPOConfig`` for ``sampler``, for completions of one fixed length."""
     length = settings["completion_tokens"]
     if sampler() == "transformers":
         return {"generation_kwargs": {"min_new_tokens": length}}
@@ -120,7 +120,7 @@ def _finish_on_gpu() -> None:
 
 
 def _trainer(settings: dict[str, Any], folder: str) -> Any:
-    """The trainer as its users set it up, but for what has to be equal on both sides."""
+    """The trainer with TRL's defaults, except for settings that must be equal on both sides."""
     from datasets import Dataset
     from transformers import AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportMissingImports]
@@ -142,7 +142,7 @@ def _trainer(settings: dict[str, Any], folder: str) -> Any:
         use_cpu=not torch.cuda.is_available(),
         bf16=True,
         model_init_kwargs={"dtype": settings["weights"]},
-        # Our side recomputes no activations either; with it, each step would take longer.
+        # Our side does not recompute activations either; recomputation would make each step slower.
         gradient_checkpointing=False,
         dataloader_pin_memory=False,
         shuffle_dataset=False,
@@ -162,7 +162,7 @@ def _trainer(settings: dict[str, Any], folder: str) -> Any:
 
 
 def zero_and_one(completions: list[str], **_columns: Any) -> list[float]:
-    """The same made-up rewards as on our side: 0 and 1 in turn."""
+    """The same made-up rewards as on our side: alternating 0 and 1."""
     return [float(number % 2) for number in range(len(completions))]
 
 

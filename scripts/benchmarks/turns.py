@@ -1,4 +1,4 @@
-"""Medians, ranges, and ratios of two sides measured in turn; how they are printed."""
+"""Medians, ranges, and ratios of two sides that are measured in alternation; how numbers are printed."""
 
 import statistics
 import time
@@ -8,35 +8,35 @@ from typing import Any
 from rich.table import Table
 
 Numbers = dict[str, Any]
-"""What a benchmark prints and writes, by name; a name that ends in ``_other`` is the other side's."""
+"""The results of a benchmark by name; a name that ends in ``_other`` belongs to the other side."""
 
 Turn = Callable[[], float]
-"""Does the work once and returns its seconds."""
+"""Runs one round of the work and returns its seconds."""
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """How long one call takes."""
+    """The seconds that one call takes."""
     begin = time.perf_counter()
     call()
     return time.perf_counter() - begin
 
 
 def spread(name: str, values: Sequence[float]) -> Numbers:
-    """The median under ``name``, the smallest and the largest under ``name_range``; of (1, 4, 2): 2 and [1, 4]."""
+    """The median under ``name``, minimum and maximum under ``name_range``; for (1, 4, 2): 2 and [1, 4]."""
     return {name: statistics.median(values), f"{name}_range": [round(min(values), 4), round(max(values), 4)]}
 
 
 def alone(ours: Turn, rounds: int) -> Numbers:
-    """Seconds of one side over ``rounds``, after one that does not count."""
+    """Seconds of one side over ``rounds``, after one warm-up round."""
     ours()
     return spread("seconds", [ours() for _ in range(rounds)])
 
 
 def in_turn(ours: Turn, theirs: Turn, rounds: int) -> Numbers:
-    """Seconds of both sides over ``rounds`` pairs, after one pair that does not count, and the ratio of their speeds:
-    the median over the pairs of their seconds divided by ours, so that 2 means twice as fast.
+    """Seconds of both sides over ``rounds`` pairs, after one warm-up pair, and the ratio of their speeds: the median
+    over the pairs of (their seconds / our seconds), so that 2 means ours is twice as fast.
 
-    They take turns, so that a noisy neighbour slows both.
+    The sides alternate, so that other load on the machine slows down both.
     """
     ours()
     theirs()
@@ -49,11 +49,11 @@ def in_turn(ours: Turn, theirs: Turn, rounds: int) -> Numbers:
 
 
 def shares(steps: Sequence[Mapping[str, float]]) -> Numbers:
-    """Where the time of GRPO steps goes, as medians over ``steps``, each with its ``seconds`` and those of its parts
+    """Time of GRPO steps by part, as medians over ``steps``; each step has its ``seconds`` and the seconds of its parts
     ``sampling``, ``reward``, ``training`` and ``publish``.
 
-    A worker is idle while neither its own part nor the publishing runs. A step of 10 s with parts 4, 1, 3 and 1 has
-    shares 0.4, 0.1, 0.3 and 0.1; its rollout workers are idle for 0.5 of it and its learner for 0.6.
+    A worker is idle while neither its own part nor ``publish`` runs. A step of 10 s with parts 4, 1, 3 and 1 has shares
+    0.4, 0.1, 0.3 and 0.1; its rollout workers are idle for a share of 0.5 and its learner for 0.6.
     """
     numbers: Numbers = {}
     for part in ("sampling", "reward", "training", "publish"):
@@ -66,7 +66,7 @@ def shares(steps: Sequence[Mapping[str, float]]) -> Numbers:
 
 
 def table(title: str, numbers: Numbers) -> Table:
-    """The numbers as they are printed."""
+    """The numbers as a table to print."""
     rows = Table("what", "value", title=title)
     for name, value in numbers.items():
         rows.add_row(name, shown(value))
@@ -74,7 +74,8 @@ def table(title: str, numbers: Numbers) -> Table:
 
 
 def shown(value: Any) -> str:
-    """Three digits of a fraction, whole thousands with commas: 0.12345 is 0.123, 12345.6 is 12,346. Words stay."""
+    """The value as text: fractions with three digits, thousands with commas; 0.12345 is 0.123, 12345.6 is 12,346.
+    Strings are unchanged."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):

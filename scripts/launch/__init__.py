@@ -1,1 +1,1 @@
-"""Starting a run elsewhere: an image, Slurm, KubeRay, SkyPilot. `docs/cluster.md` says how each is used."""
+"""Launching a run on a cluster: container image, Slurm, KubeRay, SkyPilot. `docs/cluster.md` explains how."""

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# A run on the nodes of a Slurm allocation: Ray's head on the first, a Ray node on each other, the driver beside the head.
+# A run on a Slurm allocation: Ray's head and the driver on the first node, a Ray node on each of the others.
 #
 #   sbatch --nodes=2 --gpus-per-node=8 --cpus-per-task=64 scripts/launch/slurm.sh --config scripts/configs/gpu_cluster.toml \
 #       --run.folder=/shared/runs --run.name=mine
 #
-# The same command again, a requeue and a time limit all resume: the driver is always started with --resume. Every node
-# needs this folder and the environment at the same path (a shared file system, or an image; docs/cluster.md).
+# The driver always starts with --resume, so the run resumes if you submit the same command again, after a requeue and
+# after the time limit. Every node needs this folder and the environment at the same path (a shared file system, or an
+# image; docs/cluster.md). Variables and their defaults:
 #
-#   RNR_PYTHON      the interpreter of the environment      .venv/bin/python
-#   RNR_PORT        of Ray's head                           6385
-#   RNR_INTERFACE   network between the nodes, as ib0       that of the head's default route
-#   RNR_WAIT        seconds until all nodes must be there   300
+#   RNR_PYTHON      Python of the environment                     .venv/bin/python
+#   RNR_PORT        port of Ray's head                            6385
+#   RNR_INTERFACE   network interface between nodes, e.g. ib0     the one of the head's default route
+#   RNR_WAIT        seconds within which all nodes must join      300
 #SBATCH --job-name=rnr
 #SBATCH --ntasks-per-node=1
 #SBATCH --requeue
@@ -27,7 +28,7 @@ seconds=${RNR_WAIT:-300}
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${hosts[0]}
 
-# The address that the others reach the head by: a node may have several networks.
+# The address at which the other nodes reach the head: a node may have several networks.
 interface=${RNR_INTERFACE:-}
 if [ -z "$interface" ]; then
     interface=$(srun --nodes=1 --ntasks=1 --nodelist="$head" ip -o route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
@@ -41,7 +42,8 @@ fi
 case $address in *:*) head_address="[$address]:$port" ;; *) head_address="$address:$port" ;; esac
 echo "head: $head, $head_address by $interface; ${#hosts[@]} nodes"
 
-# A step has one CPU unless it is told, whatever the job has (Slurm 22.05 and later); Ray would count all of the host's.
+# Without SRUN_CPUS_PER_TASK a step gets one CPU (Slurm 22.05 and later), and without --num-cpus Ray counts all CPUs of
+# the host.
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then
     cpus=$((SLURM_CPUS_PER_TASK * ${SLURM_NTASKS_PER_NODE:-1}))
 else
@@ -50,7 +52,7 @@ fi
 export SRUN_CPUS_PER_TASK=$cpus
 echo "Ray has $cpus CPUs on each node (sbatch --cpus-per-task sets that)"
 
-# Calls need a token, made for this job and handed on by the environment alone.
+# Calls to Ray need a token. It is generated for this job and passed only through the environment.
 token=$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$token
 export GLOO_SOCKET_IFNAME=$interface NCCL_SOCKET_IFNAME=$interface
@@ -79,7 +81,7 @@ srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" "$python" -m scripts.laun
 srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" \
     "$python" -m scripts.train --cluster.address="$head_address" --resume "$@" &
 driver=$!
-# Slurm tells this script before the time is up: the driver saves, and the job goes back into the queue to resume.
+# Slurm signals this script before the time limit: the driver saves, and the job is requeued to resume.
 stopping=""
 trap 'stopping=yes; kill -TERM "$driver" 2>/dev/null || true' TERM
 status=0

@@ -1,4 +1,4 @@
-"""Wait until a Ray cluster has its nodes, with a deadline.
+"""Wait, with a deadline, until all nodes have joined a Ray cluster.
 
 python -m scripts.launch.wait_for_nodes --address 10.0.0.1:6385 --nodes 2 --seconds 300
 """
@@ -21,12 +21,12 @@ def main(argv: list[str]) -> int:
 
 @app.command(help=as_written(__doc__))
 def wait_for_nodes(
-    address: Annotated[str, typer.Option(help="of the head, HOST:PORT")],
-    nodes: Annotated[int, typer.Option(callback=within(1), help="how many, the head included")],
-    seconds: Annotated[float, typer.Option(callback=within(1), help="the deadline")] = 300.0,
-    pause: Annotated[float, typer.Option(callback=within(0), help="seconds between two looks")] = 2.0,
+    address: Annotated[str, typer.Option(help="address of the head, HOST:PORT")],
+    nodes: Annotated[int, typer.Option(callback=within(1), help="number of nodes, including the head")],
+    seconds: Annotated[float, typer.Option(callback=within(1), help="deadline in seconds")] = 300.0,
+    pause: Annotated[float, typer.Option(callback=within(0), help="seconds between two checks")] = 2.0,
 ) -> int:
-    """0 as soon as the cluster has so many living nodes; 1 with what is missing at the deadline."""
+    """Exit code 0 as soon as ``nodes`` nodes are alive; 1 at the deadline, with the number that joined."""
     import ray
 
     from cluster import ray_session
@@ -49,7 +49,7 @@ def wait_for_nodes(
 
 
 def _until(count: Callable[[], int], wanted: int, seconds: float, pause: float) -> int:
-    """What ``count`` gives as soon as that is ``wanted``, or when the seconds are over."""
+    """The result of ``count`` as soon as it is at least ``wanted``, or after ``seconds``."""
     end = time.monotonic() + seconds
     while (found := count()) < wanted and time.monotonic() < end:
         time.sleep(pause)

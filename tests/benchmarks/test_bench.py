@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks, and how they talk to a peer that takes its turn, is slow, or dies."""
+"""The arithmetic of the benchmarks, and their protocol with a peer process that answers, is slow, or dies."""
 
 import ast
 import io
@@ -33,7 +33,7 @@ for line in sys.stdin:
     answer |= {"training_seconds": 1.5 * turns, "prompt_tokens": 40, "completion_tokens": 24}
     print(json.dumps(answer), flush=True)
 """
-"""A peer whose seconds are twice the number of turns that our side has had by then."""
+"""A peer whose step seconds are twice the number of steps that our side has taken so far."""
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def test_a_prompt_has_exactly_the_tokens_it_was_asked_for() -> None:
 
 
 def test_a_word_of_many_tokens_that_no_longer_fits_is_made_up_for() -> None:
-    # Each character is a token here, a blank too; "0 letters :" has 11, and each " a" adds two.
+    # Each character is a token here, blanks included; "0 letters :" has 11, and each " a" adds two.
     assert exact_text(0, 13, len) == "0 letters : a"
 
 
@@ -145,7 +145,7 @@ def test_the_peer_steps_after_each_of_our_steps_and_its_first_does_not_count(tmp
         trl = Trl(peer, samples=4, prompt_tokens=40, completion_tokens=24)
         numbers = turns.in_turn(ours, lambda: trl.turn("seconds"), rounds=3)
         numbers |= trl.numbers()
-    # Our side had had 1 turn when the peer warmed up, then 2, 3 and 4.
+    # Our side had taken 1 step before the peer's warm-up step, then 2, 3 and 4.
     assert numbers["ratio"] == 6.0
     assert numbers["ratio_range"] == [4.0, 8.0]
     assert numbers["training_seconds_other_range"] == [3.0, 6.0]
@@ -157,7 +157,7 @@ def test_a_peer_that_trained_on_something_else_is_refused(tmp_path) -> None:
     (tmp_path / "turns").write_text(".")
     with peer_of(TRL_ANSWERS, str(tmp_path / "turns")) as peer:
         trl = Trl(peer, samples=4, prompt_tokens=40, completion_tokens=25)
-        with pytest.raises(PeerFailed, match=r"'completion_tokens': 25.* and trained on .*'completion_tokens': 24"):
+        with pytest.raises(PeerFailed, match=r"'completion_tokens': 25.* and it trained on .*'completion_tokens': 24"):
             trl.turn("seconds")
 
 
@@ -165,7 +165,7 @@ def test_a_peer_that_does_not_answer_is_given_up_at_the_deadline_and_ended() -> 
     program = "import sys, time\nprint('still loading', file=sys.stderr, flush=True)\ntime.sleep(60)"
     begin = time.monotonic()
     with (
-        pytest.raises(PeerFailed, match=r"no answer within 2 s; its last words:\nstill loading$"),
+        pytest.raises(PeerFailed, match=r"no answer within 2 s; end of its stderr:\nstill loading$"),
         peer_of(program, deadline_seconds=2.0) as peer,
     ):
         peer.ask({"do": "step"})
@@ -173,7 +173,7 @@ def test_a_peer_that_does_not_answer_is_given_up_at_the_deadline_and_ended() -> 
     assert gone(peer.pid)
 
 
-def test_a_peer_that_dies_is_reported_with_its_last_words() -> None:
+def test_a_peer_that_dies_is_reported_with_the_end_of_its_stderr() -> None:
     program = "import sys\nsys.stdin.readline()\nprint('first')\nsys.exit('\\n'.join(map(str, range(100))))"
     with pytest.raises(PeerFailed, match="'first', which is no JSON object"), peer_of(program) as peer:
         peer.ask({})
@@ -237,7 +237,7 @@ def test_the_peer_divides_the_seconds_of_a_step(monkeypatch) -> None:
 
     from scripts.benchmarks import trl_peer
 
-    # Begin 0; scoring begins at 1 and generating at 2; they end at 5 and 6; the step ends at 16.
+    # The step starts at 0, scoring at 1 and generation at 2; generation ends at 5, scoring at 6, the step at 16.
     clock = itertools.chain([0.0, 1.0, 2.0, 5.0, 6.0, 16.0])
     monkeypatch.setattr(trl_peer.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"do": "step"}\n'))
@@ -278,5 +278,5 @@ def test_real_sentences_are_the_same_under_each_decoding_and_too_few_are_refused
     asked = prompts.sentences(folder, "demo/train", 3, ["marks", "free"])
     assert [prompt.decoding for prompt in asked["marks"]] == ["marks"] * 3
     assert [prompt.token_ids for prompt in asked["marks"]] == [prompt.token_ids for prompt in asked["free"]]
-    with pytest.raises(ValueError, match=r"demo/train has \d+ sentences, and 100000 are to be asked"):
+    with pytest.raises(ValueError, match=r"demo/train has \d+ sentences, fewer than the 100000 prompts"):
         prompts.sentences(folder, "demo/train", 100_000, ["free"])

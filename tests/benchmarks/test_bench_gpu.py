@@ -1,4 +1,4 @@
-"""The script for a GPU: what it keeps when a step fails or hangs, the docs' table, and all of it on a CPU."""
+"""``bench gpu``: what is kept when a step fails or hangs, the table of the docs, and a tiny run on a CPU."""
 
 import json
 import math
@@ -46,13 +46,13 @@ def test_each_measurement_is_on_disk_before_the_next_and_a_failed_one_says_why(t
 
 
 def test_the_table_is_filled_by_name_and_says_what_failed() -> None:
-    numbers = {"step.one.seconds": 1.25, "step.one.kernels": 1200, "late.all.failed": "ran out of its 5 s"}
+    numbers = {"step.one.seconds": 1.25, "step.one.kernels": 1200, "late.all.failed": "timed out after 5 s"}
     assert filled(PAGE, numbers).splitlines() == [
         "| what | number | predicted | measured |",
         "|---|---|--:|--:|",
         "| a step | `step.one.seconds` | 1 s | 1.25 |",
         "| two numbers | `step.one.kernels`, `step.two.rate` | 5 | 1,200 / - |",
-        "| a step that failed | `late.case.seconds` | 2 s | failed: ran out of its 5 s |",
+        "| a step that failed | `late.case.seconds` | 2 s | failed: timed out after 5 s |",
         "| nobody knows | `other.case.seconds` | 2 s | - |",
     ]
     assert len(gpu_rows.keys(PAGE)) == 5
@@ -60,12 +60,12 @@ def test_the_table_is_filled_by_name_and_says_what_failed() -> None:
         filled("text", {})
 
 
-def test_a_step_that_hangs_is_ended_with_all_it_started_and_one_that_fails_has_its_last_words(tmp_path) -> None:
+def test_a_step_that_hangs_is_stopped_with_its_children_and_one_that_fails_reports_the_end_of_its_log(tmp_path) -> None:
     child = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
     log = tmp_path / "log"
     begin = time.monotonic()
     numbers = gpu.finished([sys.executable, "-c", child], 4.0, log=log)
-    assert numbers["failed"] == "ran out of its 4 s"
+    assert numbers["failed"] == "timed out after 4 s"
     assert 4 <= numbers["seconds"] <= time.monotonic() - begin + 0.1
     assert not psutil.pid_exists(int(log.read_text().split()[0]))
     failed = gpu.finished([sys.executable, "-c", "raise SystemExit('no such card')"], 60.0, log=log)
@@ -76,24 +76,24 @@ def test_a_step_that_hangs_is_ended_with_all_it_started_and_one_that_fails_has_i
 def test_steps_have_their_share_of_the_time_and_what_no_longer_fits_is_a_row(tmp_path, monkeypatch) -> None:
     limits: list[float] = []
     options = Namespace(rows=tmp_path / "rows.jsonl", seconds=240.0, steps="learner,warp", tiny=True)
-    with pytest.raises(ValueError, match="there is no warp; there are models, learner"):
+    with pytest.raises(ValueError, match="unknown step warp; choose from models, learner"):
         gpu.measure(options)
     clock = iter([0.0, 0.0, 100.0, 235.0])
     monkeypatch.setattr(gpu, "time", Namespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(gpu, "finished", lambda _command, limit, log: limits.append(limit) or {"seconds": 1.0})
     options.steps = "learner,cluster"
     numbers = gpu.measure(options)
-    # With half of 480 s each step has half of its limit; 5 s before the end nothing is begun.
+    # With half of 480 s each step gets half of its limit; with 5 s left no step is started.
     assert limits == [gpu.LIMITS["models"] / 2, gpu.LIMITS["learner"] / 2]
-    assert numbers["cluster.all.failed"] == "not begun: the time was up"
+    assert numbers["cluster.all.failed"] == "not started: no time left"
     assert (tmp_path / "rows.md").read_text().startswith("| what")
 
 
 def test_where_there_is_no_gpu_the_step_in_which_engines_sleep_says_so(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(gpu, "local_gpus", list)
     options = Namespace(rows=tmp_path / "rows.jsonl", tiny=True)
-    gpu._carried_out("sleep", 100.0, tmp_path, options)
-    assert collected(options.rows)["sleep.all.failed"] == "only an engine on a GPU sleeps"
+    gpu._run_step("sleep", 100.0, tmp_path, options)
+    assert collected(options.rows)["sleep.all.failed"] == "sleep mode needs a GPU"
 
 
 def test_probabilities_are_compared_by_position_by_hand() -> None:
@@ -104,7 +104,8 @@ def test_probabilities_are_compared_by_position_by_hand() -> None:
         ("a", token_key(first.completion_ids)): ([half] * 16 + [quarter], [0.0] * 17),
         ("b", token_key(second.completion_ids)): ([half], [0.0]),
     }
-    # Token 16 of the first is 0.25 apart, and so is the only token of the second: 0.5 over 18 tokens.
+    # The probabilities of token 16 of the first sample and of the only token of the second differ by 0.25 each:
+    # 0.5 over 18 tokens.
     assert by_position([first, second], values) == {
         "tokens": 18,
         "probs_diff": pytest.approx(0.5 / 18),
@@ -135,7 +136,7 @@ ON_A_GPU = (
     "cluster.sampling_",
     "learner_small.",
 )
-"""Parts of the names of what only a GPU, a peer, or a size that is not tiny gives, or is left out."""
+"""Parts of the names of numbers that need a GPU, a peer or a larger size, or whose step is left out here."""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Lengths drawn from data, launches counted, and shares of a peak, each worked out by hand."""
+"""Lengths drawn from data, kernel launches, and shares of the peak, each worked out by hand."""
 
 from argparse import Namespace
 from collections import Counter
@@ -57,7 +57,7 @@ def test_a_file_of_few_sentences_gives_their_lengths_again_and_again(tmp_path) -
 
 def test_the_other_side_has_as_many_prompts_and_completions_of_the_average_length() -> None:
     real = [Lengths(10, (5, 7)), Lengths(31, (100, 8))]
-    # (10 + 31) / 2 = 20.5, which rounds to the even 20; (5 + 7 + 100 + 8) / 4 = 30.
+    # (10 + 31) / 2 = 20.5, rounded to the even number 20; (5 + 7 + 100 + 8) / 4 = 30.
     assert levelled(real) == [Lengths(20, (30, 30)), Lengths(20, (30, 30))]
     assert levelled(levelled(real)) == uniform(20, 30, prompts=2, samples=2)
 
@@ -119,8 +119,8 @@ def test_ranges_cover_what_lies_in_any_of_them() -> None:
         ("NVIDIA A10G", 70),
         ("NVIDIA L4", 121),
         ("NVIDIA L40S", 362),
-        ("NVIDIA RTX A4000", None),  # no A40
-        ("NVIDIA A1000", None),  # no A100
+        ("NVIDIA RTX A4000", None),  # not an A40
+        ("NVIDIA A1000", None),  # not an A100
         ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None),
         ("cpu", None),
     ],

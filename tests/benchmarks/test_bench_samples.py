@@ -1,4 +1,4 @@
-"""What several samples hold, counted by hand."""
+"""F1 from several samples, counted by hand."""
 
 from rnr.task.parsing import write
 from rnr.types import Example, Mention, Prompt
@@ -31,16 +31,16 @@ def _answered() -> Answered:
 def test_greedy_single_votes_medoid_and_the_best_of_four_samples() -> None:
     found = {name: (cells[0].split()[0], cells[-1]) for name, *cells in rows([_answered()])}
     assert found == {
-        # Rome alone of two tags and three mentions: precision 1/2, recall 1/3.
+        # Only Rome is right, of two tags given and three gold mentions: precision 1/2, recall 1/3.
         "greedy": ("40.00", "3.0"),
-        # All three: 100, two of them: 80, Rome alone: 40, nothing: 0.
+        # All three: 100; two of them: 80; only Rome: 40; none: 0.
         "one sample": ("55.00", "3.0"),
-        # Ada is a person twice, Bob once, Rome three times; Ada as a city crosses what more samples name.
+        # Ada is a person in two samples, Bob in one, Rome in three; Ada as a city overlaps a mention with more votes.
         "vote, share 0.25": ("100.00", "12.0"),
         "vote, share 0.5": ("80.00", "12.0"),
         "vote, share 0.75": ("50.00", "12.0"),
         "vote, share 1": ("0.00", "12.0"),
-        # Ada and Rome agree with the others by 0.8 + 0.5, all three by 0.8 + 0.4.
+        # The sample with Ada and Rome agrees with the others by 0.8 + 0.5, the one with all three by 0.8 + 0.4.
         "medoid": ("80.00", "12.0"),
         "best of 4 (oracle)": ("100.00", "12.0"),
     }

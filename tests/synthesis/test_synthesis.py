@@ -1,4 +1,4 @@
-"""What a teacher is asked, what is accepted of its answer and why the rest is not: all worked by hand."""
+"""The requests to a teacher, and which answers are accepted or rejected: all expected values worked out by hand."""
 
 import asyncio
 import json
@@ -153,7 +153,7 @@ def test_what_a_right_chain_says_beside_its_entities_is_no_claim(chain: str) -> 
         (
             "Barack Obama is a person. In the end Barack Obama is an organization.",
             None,
-        ),  # not at its clause's beginning
+        ),  # not at the beginning of its clause
         ("Barack Obama is a person. In the end, Barack Obama is an organization.", "only_in_chain"),
         ("[Barack Obama: person] visited. So Barack Obama is an organization.", "only_in_chain"),
         ("Barack Obama is an organization at first sight. But Barack Obama is a person.", None),
@@ -302,7 +302,7 @@ def test_the_judge_sees_chain_and_entities_but_not_the_gold() -> None:
     ],
 )
 def test_one_score_from_0_to_10_is_read_and_nothing_else(reply: str, score: Score | None) -> None:
-    if "braces" in reply:  # a string inside the one object is no second score
+    if "braces" in reply:  # text inside the object's string is no second score
         score = Score(value=10.0, reason='has {braces} and {"score": 1}')
     assert read_score(reply) == score
 

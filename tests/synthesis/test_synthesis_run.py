@@ -1,4 +1,4 @@
-"""The annotation run against a scripted endpoint: errors, truncated completions, nonsense, and a kill in the middle."""
+"""Annotation runs against a scripted endpoint: errors, truncated completions, invalid replies, and a kill."""
 
 import asyncio
 import fcntl
@@ -49,11 +49,11 @@ NAMES = ["Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ida", "Jo", "Kit",
 
 @dataclass
 class Endpoint:
-    """What the test scripts, and what it was asked."""
+    """A test server: the script of its replies, and the requests it has received."""
 
     url: str
     script: Callable[[dict[str, Any], int], Any]
-    """(document of the user, how often this sentence was asked for in this role) -> reply."""
+    """(document of the user, number of requests for this sentence in this role) -> reply."""
     delay: float = 0.0
     asked: list[dict[str, Any]] = field(default_factory=list)
 
@@ -72,7 +72,7 @@ def reply(text: Any, *, finish: str = "stop", **message: Any) -> JSONResponse:
 
 
 def good(asked: dict[str, Any], _count: int = 1) -> JSONResponse:
-    """A right chain of the name that begins the sentence, or the judge's full score."""
+    """A correct chain for the name at the beginning of the sentence, or the judge's full score."""
     if "reasoning" in asked:
         return reply('{"reason": "fine", "score": 10}')
     name = asked["sentence"].split()[0]
@@ -137,7 +137,7 @@ def annotate(
     rules: Rules | None = None,
     **policy: Any,
 ) -> tuple[list[Outcome], TeacherClient]:
-    """The outcomes for one sentence a name, and the client they came through."""
+    """The outcomes of one sentence per name, and the client that was used."""
     policy = {"concurrency": 4, "deadline_seconds": 60.0, "backoff_seconds": 0.01} | policy
 
     async def go() -> tuple[list[Outcome], TeacherClient]:
@@ -197,7 +197,7 @@ def test_the_time_left_counts_the_first_answers_and_no_journalled_ones(monkeypat
 )
 def test_a_passing_failure_is_retried(endpoint: Endpoint, tmp_path: Path, first: Any, kind: str) -> None:
     endpoint.script = lambda asked, count: first if count == 1 else good(asked)
-    seconds = 2.0 if kind == "deadline" else 60.0  # no other case may depend on how busy the machine is
+    seconds = 2.0 if kind == "deadline" else 60.0  # the other cases must not depend on the load of the machine
     (outcome,), client = annotate(endpoint, tmp_path, ["Ada"], deadline_seconds=seconds)
     assert outcome.answer is not None
     assert outcome.rejections == ()
@@ -215,7 +215,7 @@ def test_what_no_retry_can_fix_stops_the_run(
     said = capsys.readouterr().err
     assert f"{endpoint.url}/ (model m) answered {status}" in said
     assert "scripted" in said
-    assert len(endpoint.asked) <= 4  # what was under way, nothing after it
+    assert len(endpoint.asked) <= 4  # only the requests that were in flight
     assert not (tmp_path / "cot.jsonl").exists()
 
 
@@ -314,7 +314,7 @@ def test_a_sentence_without_an_answer_is_rejected_and_the_others_go_on(endpoint:
     assert ada.answer is not None
     assert cy.answer is not None
     assert [rejection.cause for rejection in bo.rejections] == ["no_answer"]
-    assert "asked 3 times" in bo.rejections[0].detail
+    assert "gave up after 3 attempts" in bo.rejections[0].detail
     assert "scripted 500" in bo.rejections[0].detail
 
 
@@ -328,7 +328,9 @@ def test_an_endpoint_that_is_down_stops_the_run(endpoint: Endpoint, tmp_path: Pa
 def test_where_nothing_listens_it_is_said_after_a_short_try(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         nowhere = Endpoint(url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", script=good)
-    with pytest.raises(TeacherDown, match=r"127.0.0.1:\d+/v1/ \(model m\): .*: no server there; start the endpoint"):
+    with pytest.raises(
+        TeacherDown, match=r"127.0.0.1:\d+/v1/ \(model m\): .*: nothing listens there; start the endpoint"
+    ):
         annotate(nowhere, tmp_path, NAMES, retries=50, concurrency=1)
     assert list(tmp_path.iterdir()) == []
 
@@ -403,7 +405,7 @@ def test_an_unreadable_judge_is_asked_again_and_the_draft_stays(endpoint: Endpoi
     assert outcome.score.value == 10
     assert outcome.rejections == ()
     assert (len(endpoint.asked), len(judged(endpoint))) == (4, 3)
-    # The same request would bring the same reply.
+    # The same request would get the same reply.
     assert [body["temperature"] for body in judged(endpoint)] == [0.0, 0.2, 0.4]
     assert len({body["seed"] for body in judged(endpoint)}) == 3
 
@@ -548,7 +550,7 @@ def test_waiting_ends_with_the_last_retry(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     client = TeacherClient(Busy(), journal, RequestPolicy(retries=3, backoff_seconds=0.02))
     begin = time.monotonic()
-    with pytest.raises(NoAnswer, match="asked 4 times, last: busy"):
+    with pytest.raises(NoAnswer, match="gave up after 4 attempts, last error: busy"):
         asyncio.run(client.ask("a", "teacher", 0, [], 0.0))
     # Three pauses of 20, 40 and 80 ms, each at least half as long, and none after the last.
     assert 0.07 <= time.monotonic() - begin < 1.0
