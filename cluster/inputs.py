@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
-from rnr.model_folder import weights_digest
+from rnr.model_folder import PICKLED_WEIGHTS, weight_files
 from rnr.types import Prompt, Sample
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FILE = "inputs.json"
 EVALUATION = "evaluation"
 MODEL = "the model"
+BLOCKS, BLOCK = 256, 4096
+"""How many blocks of how many bytes of a file of weights are in its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ def inputs_of(prepared: "Prepared") -> dict[str, str]:
     """Stage -> sha256 of its input: tokens, uids, gold mentions, and how greedy answers are decoded; and that of the
     weights that all begin with, which with LoRA are in no checkpoint."""
     return {
-        MODEL: weights_digest(prepared.model_folder),
+        MODEL: _of_weights(prepared.model_folder),
         "the warm start": _digest(map(_of_sample, (*prepared.sft, *prepared.held_out))),
         "GRPO": _digest(map(_of_prompt, prepared.prompts)),
         EVALUATION: _digest([*map(_of_prompt, prepared.evaluation), (prepared.label_calibration, ())]),
@@ -89,6 +91,20 @@ def read_inputs(folder: Path) -> dict[str, str]:
             f"{error}; restore it from a copy, or remove it: the data can then no longer be compared"
         ) from None
     return found
+
+
+def _of_weights(folder: str) -> str:
+    """A sha256 of blocks spread over the files of weights, and of their sizes: read in a moment, and different after
+    any training of the same model."""
+    found = hashlib.sha256()
+    for file in weight_files(folder) or weight_files(folder, PICKLED_WEIGHTS):
+        size = file.stat().st_size
+        found.update(str(size).encode())
+        with file.open("rb") as stream:
+            for number in range(BLOCKS):
+                stream.seek(size * number // BLOCKS)
+                found.update(stream.read(BLOCK))
+    return found.hexdigest()
 
 
 def _of_sample(sample: Sample) -> tuple[Any, Sequence[int]]:

@@ -15,7 +15,6 @@ from safetensors import safe_open
 
 from learner.architecture import UnsupportedModel
 from learner.files import SHOWN, attention_of, differing, names_in_files, shapes_of, stored_shapes
-from learner.preflight import refuse_layers
 from rnr.messages import counted, few
 from rnr.model_folder import stored_tensors, weight_files
 
@@ -55,6 +54,9 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
     ):
         raise UnsupportedModel(f"{type(model).__name__} is not a causal decoder: {encoders[0]} attends to later tokens")
     _refuse_untied(model, folder)
+    # Imported here: the driver, which loads this module, would load all of transformers' models with them.
+    from learner.preflight import refuse_layers
+
     if lora_rank:
         from learner.adapter import with_adapter
 

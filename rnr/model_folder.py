@@ -3,7 +3,6 @@
 import math
 import re
 import sys
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ from rnr.messages import few
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 SHOWN = 3
 """Names in a message."""
-BLOCKS, BLOCK = 256, 4096
-"""How many blocks of how many bytes of a file are in its digest."""
 JSON_FILES = (
     *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("generation_config.json", "vocab.json", "model.safetensors.index.json", "pytorch_model.bin.index.json"),
@@ -155,20 +152,6 @@ def count_weights(folder: str | Path) -> int:
     config = read_config(folder)
     half = (config.get("dtype") or config.get("torch_dtype")) in ("bfloat16", "float16")
     return sum(file.stat().st_size for file in weight_files(folder, PICKLED_WEIGHTS)) // (2 if half else 4)
-
-
-def weights_digest(folder: str | Path) -> str:
-    """A sha256 of blocks from all over the files with the weights, and of their sizes: read in a moment, and another
-    for another training of the same model."""
-    found = sha256()
-    for file in weight_files(folder) or weight_files(folder, PICKLED_WEIGHTS):
-        size = file.stat().st_size
-        found.update(str(size).encode())
-        with file.open("rb") as stream:
-            for number in range(BLOCKS):
-                stream.seek(size * number // BLOCKS)
-                found.update(stream.read(BLOCK))
-    return found.hexdigest()
 
 
 def _refuse_broken(folder: Path) -> None:
