@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
@@ -58,29 +58,48 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
             call.exception()  # of an answer that is not waited for: nobody else asks
 
 
-async def called(call: Callable[[], Result], *, place: str, seconds: float, lost: type[RuntimeError]) -> Result:
+async def called(
+    call: Callable[[], Result],
+    *,
+    place: str,
+    seconds: float,
+    lost: type[RuntimeError],
+    undo: Callable[[Result], object] = lambda _result: None,
+) -> Result:
     """What a call of Ray itself returns, such as that for its nodes: it waits in compiled code, without end where Ray's
     control service is silent. Raises ``lost(place: why)`` when it lets ``seconds`` pass, and what the call raises.
+    ``undo`` gets a result that comes when it is no longer waited for.
 
-    Its thread is a daemon, for which the end of the process does not wait."""
-    loop, answered = asyncio.get_running_loop(), asyncio.Event()
+    The call runs in a daemon thread, which does not hold up the end of the process."""
     outcome: Future[Result] = Future()
 
     def make() -> None:
         try:
-            outcome.set_result(call())
+            result = call()
         except BaseException as error:
-            outcome.set_exception(error)
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(answered.set)
+            with suppress(InvalidStateError):  # cancelled
+                outcome.set_exception(error)
+            return
+        try:
+            outcome.set_result(result)
+        except InvalidStateError:
+            undo(result)
 
+    # Not ``asyncio.wait_for``, which in Python 3.11 swallows a cancellation that comes with the result.
+    answered = asyncio.wrap_future(outcome)
     Thread(target=make, name="ray call", daemon=True).start()
     try:
-        await asyncio.wait_for(answered.wait(), seconds)
-    except TimeoutError:
-        raise lost(f"{place}: Ray did not answer within {seconds:g} s") from None
+        done, _ = await asyncio.wait([answered], timeout=seconds)
+        if not done:
+            raise lost(f"{place}: Ray did not answer within {seconds:g} s")
+    except BaseException:
+        if not outcome.cancel() and outcome.exception() is None:
+            undo(outcome.result())
+        if not answered.cancel():
+            answered.exception()  # nobody else asks for it
+        raise
     try:
-        return outcome.result()
+        return answered.result()
     except GetTimeoutError as error:  # of some calls, after a minute
         raise lost(f"{place}: Ray did not answer ({error})") from None
 

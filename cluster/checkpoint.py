@@ -117,7 +117,8 @@ class Checkpoints:
         name = f"{progress.version:06d}-{progress.stage}-{progress.step:06d}"
         partial = self._folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        self._folder.mkdir(exist_ok=True)  # without its parents: a run folder that was moved is not made again
+        partial.mkdir()
         try:
             known, layout = await fill(partial)
             write_whole(partial / PROGRESS, strict_json(asdict(progress), indent=1))

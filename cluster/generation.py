@@ -163,6 +163,8 @@ class GenerationService:
             digest, seconds = await self.pool.wait(slot, f"load {newest}", loading, seconds=self._deadlines.load)
         except (PolicyGone, ObjectLostError) as gone:
             if self._newest is not newest:  # the learner was rebuilt in the meantime, and has published again
+                if slot.handle is not worker:
+                    raise WorkerLost(f"{slot.name} was lost while it loaded {newest}") from None
                 return await self.catch_up(slot)
             raise LearnerLost(f"{slot.name} cannot load {newest}: {gone}") from None
         probing = worker.score.remote(self._probe)

@@ -37,7 +37,7 @@ class RunInputs:
 
 def inputs_of(prepared: "Prepared") -> dict[str, str]:
     """Stage -> sha256 of its input: tokens, uids, gold mentions, and how greedy answers are decoded; and that of the
-    weights that all begin with, which with LoRA are in no checkpoint."""
+    weights that all begin with, which merging reads again and which with LoRA are in no checkpoint."""
     return {
         MODEL: _of_weights(prepared.model_folder),
         "the warm start": _digest(map(_of_sample, (*prepared.sft, *prepared.held_out))),
@@ -94,8 +94,8 @@ def read_inputs(folder: Path) -> dict[str, str]:
 
 
 def _of_weights(folder: str) -> str:
-    """A sha256 of blocks spread over the files of weights, and of their sizes: read in a moment, and different after
-    any training of the same model."""
+    """A sha256 of blocks spread over the files of weights, and of their sizes: read in a moment, and different after a
+    training of all weights."""
     found = hashlib.sha256()
     for file in weight_files(folder) or weight_files(folder, PICKLED_WEIGHTS):
         size = file.stat().st_size

@@ -55,7 +55,7 @@ class Reservations:
                 _soft_target_node_id=node,
                 bundle_label_selector=[elsewhere(avoid)],
             )
-            group = await ask(make)
+            group = await ask(make, undo=remove_placement_group)
             self.groups |= dict.fromkeys(bundle.members, group)
         group = self.groups[name]
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rnr.messages import did_you_mean
+from rnr.runs.log_handler import kept_enabled
 
 
 def find(path: str) -> Callable[..., Any]:
@@ -23,7 +24,8 @@ def find(path: str) -> Callable[..., Any]:
         name = module_name.removesuffix(".py").strip("./").replace("/", ".")
         raise ValueError(f"reward {path!r} has a path for its module; did you mean '{name}:{function_name}'?")
     try:
-        module = importlib.import_module(module_name)
+        with kept_enabled():
+            module = importlib.import_module(module_name)
     except (Exception, SystemExit, GeneratorExit) as problem:
         raise ValueError(f"reward {path!r}: {_why_not_imported(module_name, problem)}") from problem
     function = getattr(module, function_name, None)

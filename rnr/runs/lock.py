@@ -12,23 +12,24 @@ SECONDS = 0.5
 """How long to try for a lock: whoever asks ``is_active`` holds it for a moment."""
 
 
-def take_lock(folder: Path) -> bool:
-    """Whether this process, until it ends, owns the folder now: False if another one does, or has moved it."""
+def take_lock(folder: Path) -> int | None:
+    """The descriptor by which this process owns the folder, until it is closed or the process ends; None if another
+    process owns it, or has moved it."""
     try:
         lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
     except FileNotFoundError:
-        return False
+        return None
     end = time.monotonic() + SECONDS
     while not _locked(lock):
         if time.monotonic() >= end:
             os.close(lock)
-            return False
+            return None
         time.sleep(0.05)
     with suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(lock), (folder / LOCK).stat()):
-            return True
+            return lock
     os.close(lock)
-    return False
+    return None
 
 
 def remove_locked(folder: Path) -> None:

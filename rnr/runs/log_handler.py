@@ -32,6 +32,18 @@ def log_to(say: Callable[[str], object]) -> None:
 
 
 @contextmanager
+def kept_enabled() -> Iterator[None]:
+    """RNR's loggers still report after a block of a user's code, which disables them where it configures ``logging``:
+    ``dictConfig`` and ``fileConfig`` disable all loggers that they do not name."""
+    try:
+        yield
+    finally:
+        for name, logger in logging.root.manager.loggerDict.items():
+            if name.partition(".")[0] in PACKAGES and isinstance(logger, logging.Logger):
+                logger.disabled = False
+
+
+@contextmanager
 def logged_to(say: Callable[[str], object]) -> Iterator[None]:
     """``log_to`` for the length of a block."""
     loggers = [logging.getLogger(name) for name in PACKAGES]

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -113,7 +114,8 @@ def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
     folder = run_folder(run)
     file = folder / "config.json"
     there = folder.exists()
-    if there and not take_lock(folder):
+    lock = take_lock(folder) if there else None
+    if there and lock is None:
         raise _in_use(folder)
     if there and resume and file.exists():
         _refuse_changes(saved_config(folder), tree, folder)
@@ -121,6 +123,8 @@ def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
         if there:
             _move_aside(folder)
         _make_locked(folder)
+        if lock is not None:
+            os.close(lock)  # that of the earlier run
     write_whole(file, strict_json(tree, indent=1))  # a run is not resumed without it
     return folder
 
@@ -153,8 +157,8 @@ def _make_locked(folder: Path) -> None:
     """Make the folder, which this process owns from its first moment; raises ValueError if another one was first."""
     new = folder.with_name(f".{folder.name}-{secrets.token_hex(8)}")
     new.mkdir(parents=True)
-    take_lock(new)
     try:
+        take_lock(new)
         new.rename(folder)
     except OSError as error:
         remove_locked(new)

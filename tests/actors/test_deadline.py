@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import time
 
@@ -64,7 +66,7 @@ def _gives_up() -> None:
     raise GetTimeoutError("There was timeout")
 
 
-def test_a_call_of_ray_that_never_returns_is_given_up_and_stops_neither_the_loop_nor_the_end() -> None:
+def test_a_call_of_ray_that_never_returns_is_given_up_and_does_not_stop_the_loop() -> None:
     silent, ticks = threading.Event(), []
 
     async def ticking() -> None:
@@ -83,6 +85,40 @@ def test_a_call_of_ray_that_never_returns_is_given_up_and_stops_neither_the_loop
     assert time.monotonic() - begin < 10
     assert len(ticks) > 2
     silent.set()
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_cancellation_that_comes_with_the_result_of_a_call_of_ray_is_not_lost(turns) -> None:
+    may_answer, undone = threading.Event(), []
+
+    async def run() -> None:
+        call = called(may_answer.wait, place="a", seconds=60, lost=RuntimeError, undo=undone.append)
+        task = asyncio.ensure_future(call)
+        await asyncio.sleep(0.05)
+        may_answer.set()
+        time.sleep(0.05)  # the loop finds the result and the cancellation together
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        finished = task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() != finished
+        assert undone == ([] if finished else [True])
+
+    asyncio.run(run())
+
+
+def test_a_call_of_ray_does_not_hold_up_the_end_of_its_process() -> None:
+    program = """
+import asyncio, time
+from actors.deadline import called
+try:
+    asyncio.run(called(lambda: time.sleep(600), place="a", seconds=0.1, lost=RuntimeError))
+except RuntimeError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert ended.stdout == "a: Ray did not answer within 0.1 s\n"
 
 
 def test_a_call_of_ray_gives_what_it_returns_or_raises() -> None:

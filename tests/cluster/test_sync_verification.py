@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.pool import Slot
+from actors.pool import Slot, WorkerLost
 from cluster.generation import GenerationService, LoadedPolicy, WeightSyncError, verify_sync
 from cluster.policy import Published
 from cluster.ranks import LearnerLost
@@ -59,8 +59,9 @@ def test_a_worker_that_samples_from_something_else_is_caught_by_the_probe() -> N
         _verified(FIRST, None, "aa", (float("nan"), -2.0))
 
 
-def _catch_up(published_meanwhile: Published | None) -> Any:
-    """What a worker has loaded that finds the policy of version 1 gone, while this one was published."""
+def _catch_up(published_meanwhile: Published | None, *, lost: bool = False) -> Any:
+    """What a worker has loaded that finds the policy of version 1 gone, while this one was published and, maybe, the
+    worker itself was lost."""
     loaded: list[int] = []
 
     async def load(_transport: Any, version: int) -> tuple[str, float]:
@@ -69,6 +70,8 @@ def _catch_up(published_meanwhile: Published | None) -> Any:
             return "bb", 0.1
         if published_meanwhile:
             await service.adopt(published_meanwhile)
+        if lost:
+            slot.handle = None
         raise PolicyGone("the learner's process is gone")
 
     async def score(_probe: Any) -> list[float]:
@@ -102,3 +105,5 @@ def test_a_policy_that_went_with_its_learner_is_no_loss_of_the_one_that_has_publ
     assert state.published is SECOND
     with pytest.raises(LearnerLost, match="rollout-0 cannot load version 1: the learner's process is gone"):
         _catch_up(None)
+    with pytest.raises(WorkerLost, match="rollout-0 was lost while it loaded version 1"):
+        _catch_up(SECOND, lost=True)

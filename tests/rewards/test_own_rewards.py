@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,6 +124,19 @@ def test_a_reward_that_leaves_the_working_folder_takes_the_run_nowhere(own, tmp_
     monkeypatch.chdir(tmp_path)
     check(RewardConfig(preset="mine:leaves"))
     assert Path.cwd() == tmp_path
+
+
+def test_a_reward_that_configures_logging_does_not_silence_the_run(own, caplog) -> None:
+    own.write_text(
+        "import logging.config\n"
+        "logging.config.dictConfig({'version': 1})  # disables all other loggers\n"
+        "def score(example, answer): return 1.0",
+        encoding="utf-8",
+    )
+    logger = logging.getLogger("cluster.stages")
+    check(RewardConfig(preset="mine:score"))
+    logger.warning("the learner was lost")
+    assert "the learner was lost" in caplog.messages
 
 
 def test_what_fails_for_one_answer_makes_that_one_invalid_with_the_line(own) -> None:

@@ -32,6 +32,13 @@ def test_an_earlier_run_of_the_name_is_moved_aside(tmp_path) -> None:
     assert (tmp_path / "run.2" / "note").read_text() == "second"
 
 
+def test_an_earlier_run_that_is_moved_aside_is_not_taken_for_one_that_goes_on(tmp_path) -> None:
+    _open_elsewhere(tmp_path)
+    _open(tmp_path)
+    assert is_active(tmp_path / "run")
+    assert not is_active(tmp_path / "run.1")
+
+
 def test_a_resumed_run_finds_its_folder_and_may_not_change_what_is_trained(tmp_path) -> None:
     (_open_elsewhere(tmp_path) / "note").write_text("kept")
     with pytest.raises(ValueError, match=r"grpo\.steps is 7, but the run in .* was started with 20"):

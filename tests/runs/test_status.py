@@ -67,18 +67,18 @@ def test_of_several_that_start_at_once_those_that_are_awaited_are_named(tmp_path
 
 
 def test_what_takes_long_to_start_is_reported_meanwhile(monkeypatch, caplog) -> None:
-    monkeypatch.setattr("rnr.runs.status.SECONDS_WAITED", 0.2)
+    monkeypatch.setattr("rnr.runs.status.SECONDS_WAITED", 1.0)
     status = StatusFile()
-    asyncio.run(status.started("generation", asyncio.sleep(0.5)))
+    asyncio.run(status.started("generation", asyncio.sleep(2.5)))
     asyncio.run(status.started("scoring", asyncio.sleep(0)))
     said = caplog.messages
-    assert said[0] == "generation: still starting after 0 s"
+    assert said[:2] == ["generation: still starting after 1 s", "generation: still starting after 2 s"]
     assert len(said) == 4
-    assert said[2].startswith("generation: 0.")
+    assert said[2].startswith("generation: 2.")
     assert said[3].startswith("scoring: 0.")
 
     async def blocks() -> None:
-        time.sleep(0.35)
+        time.sleep(1.7)
         await asyncio.sleep(0)
 
     asyncio.run(status.started("policy", blocks()))
@@ -182,6 +182,20 @@ def test_a_run_whose_folder_is_moved_or_removed_ends_and_makes_no_other(tmp_path
         raise Stopped("the checkpoint holds grpo up to step 4")
     assert [path.name for path in folder.iterdir()] == ["checkpoints"]
     assert json.loads((moved / "status.json").read_text())["step"] == 3
+
+
+def test_a_run_does_not_go_on_in_the_folder_of_another_one_that_has_taken_its_place(tmp_path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    assert take_lock(folder) is not None
+    status = _started(folder)
+    folder.rename(tmp_path / "moved")
+    folder.mkdir()
+    assert take_lock(folder) is not None
+    (folder / "status.json").write_text("that of the other run")
+    with pytest.raises(RunFolderGone), status.until_the_end():
+        status.at("grpo", 4, "rollout")
+    assert (folder / "status.json").read_text() == "that of the other run"
 
 
 def test_a_killed_process_is_told_from_a_running_one(tmp_path) -> None:
