@@ -55,14 +55,14 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
             if cancel and isinstance(reference, ray.ObjectRef):
                 ray.cancel(reference)
         elif not call.cancelled():
-            call.exception()  # of an answer that is not waited for: nobody else asks
+            call.exception()  # retrieved, or asyncio would report it: nobody waits for this answer
 
 
 async def called(call: Callable[[], Result], *, place: str, seconds: float, lost: type[RuntimeError]) -> Result:
-    """What a call of Ray itself returns, such as that for its nodes: it waits in compiled code, without end where Ray's
-    control service is silent. Raises ``lost(place: why)`` when it lets ``seconds`` pass, and what the call raises.
+    """The result of a call of Ray itself, such as ``ray.nodes``, which waits in compiled code, without end if Ray's
+    control service is silent. Raises ``lost(place: why)`` after ``seconds``, and whatever the call raises.
 
-    Its thread is a daemon, for which the end of the process does not wait."""
+    The call runs in a daemon thread, so that it does not delay the end of the process."""
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
     outcome: Future[Result] = Future()
 
@@ -71,7 +71,7 @@ async def called(call: Callable[[], Result], *, place: str, seconds: float, lost
             outcome.set_result(call())
         except BaseException as error:
             outcome.set_exception(error)
-        with suppress(RuntimeError):  # the loop has ended meanwhile
+        with suppress(RuntimeError):  # the loop has ended in the meantime
             loop.call_soon_threadsafe(answered.set)
 
     Thread(target=make, name="ray call", daemon=True).start()
