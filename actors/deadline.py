@@ -55,7 +55,7 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
             if cancel and isinstance(reference, ray.ObjectRef):
                 ray.cancel(reference)
         elif not call.cancelled():
-            call.exception()  # of an answer that is not waited for: nobody else asks
+            call.exception()  # retrieved, or asyncio would report it: nobody waits for this answer
 
 
 async def called(
@@ -66,11 +66,11 @@ async def called(
     lost: type[RuntimeError],
     undo: Callable[[Result], object] = lambda _result: None,
 ) -> Result:
-    """What a call of Ray itself returns, such as that for its nodes: it waits in compiled code, without end where Ray's
-    control service is silent. Raises ``lost(place: why)`` when it lets ``seconds`` pass, and what the call raises.
-    ``undo`` gets a result that comes when it is no longer waited for.
+    """The result of a call of Ray itself, such as ``ray.nodes``, which waits in compiled code, without end if Ray's
+    control service is silent. Raises ``lost(place: why)`` after ``seconds``, and whatever the call raises. ``undo``
+    gets a result that comes after the wait for it has ended.
 
-    The call runs in a daemon thread, which does not hold up the end of the process."""
+    The call runs in a daemon thread, so that it does not delay the end of the process."""
     outcome: Future[Result] = Future()
 
     def make() -> None:

@@ -82,9 +82,9 @@ def sweep_host() -> None:
 
 
 def remove(folder: Path, *, spare_own: bool = False) -> None:
-    """Remove a held folder, those of workers in its folder ``tmp``, and their semaphores; and end the processes that a
-    worker has started and left, such as a server of a user's reward: they were given the folder for temporary files.
-    ``spare_own`` are those that this process has started itself."""
+    """Remove a held folder, those of workers in its folder ``tmp``, and their semaphores, and kill the processes that a
+    worker started and left running, such as a server of a user's reward: their ``TMPDIR`` is in the folder. With
+    ``spare_own`` those that this process started itself are spared."""
     for process in _left_in(folder):
         with suppress(psutil.Error):
             if not (spare_own and process.ppid() == os.getpid()):
@@ -103,7 +103,7 @@ def remove(folder: Path, *, spare_own: bool = False) -> None:
 
 
 def _left_in(folder: Path) -> Iterator[psutil.Process]:
-    """The other processes of this user that were told to put their temporary files into a held folder."""
+    """The other processes of this user whose ``TMPDIR`` is a held folder or is in it."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.pid == os.getpid() or process.uids().real != os.getuid():

@@ -114,14 +114,14 @@ def _compare_pieces(tokenizer: Any, file: Path) -> str:
     try:
         from sentencepiece import SentencePieceProcessor
 
-        told: Any = SentencePieceProcessor(model_file=str(file))
+        processor: Any = SentencePieceProcessor(model_file=str(file))
     except (ImportError, OSError, RuntimeError):
         return ""
-    text = "".join(letter for letter in PROBE if told.unk_id() not in told.encode(letter))
-    found, wanted = tokenizer.encode(text, add_special_tokens=False), told.encode(text)
-    if tokenizer.convert_ids_to_tokens(found) == [told.id_to_piece(number) for number in wanted]:
+    text = "".join(letter for letter in PROBE if processor.unk_id() not in processor.encode(letter))
+    found, wanted = tokenizer.encode(text, add_special_tokens=False), processor.encode(text)
+    if tokenizer.convert_ids_to_tokens(found) == [processor.id_to_piece(number) for number in wanted]:
         return ""
-    if _decode(tokenizer, found) == "".join(told.decode(wanted).split()) and len(found) <= LONGER * len(wanted):
+    if _decode(tokenizer, found) == "".join(processor.decode(wanted).split()) and len(found) <= LONGER * len(wanted):
         return _split_note(tokenizer, file.name)
     raise ValueError(
         f"model.path: {file} is not what transformers encodes with: it makes a {type(tokenizer).__name__} of the "

@@ -45,14 +45,14 @@ class Slot:
     filling: bool = False
     """Whether a task of the pool brings it up in the background."""
     failure: tuple[int, str] | None = None
-    """The last generation that was lost while it was made ready, and how: an error would keep the policy of its frames
-    alive."""
+    """The last generation that was lost while it was made ready, and how, as text: an exception would keep the policy
+    in its frames alive."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 async def started(slot: Slot, spawning: Awaitable[Handle]) -> Handle:
-    """The worker of a slot, once it has started. Where nobody waits for it any more it is ended, also in the moment in
-    which it is up, and the next one has another name."""
+    """The worker of a slot, once it has started. If the caller is cancelled it is ended, even if it has just come up,
+    and the next one gets another name."""
     slot.starting = starting = asyncio.ensure_future(spawning)
     try:
         return await starting
@@ -72,7 +72,7 @@ class Queue:
         self, slots: Sequence[Slot], capacity: int, *, on_free: Callable[[Slot], None] = lambda _slot: None
     ) -> None:
         """``slots`` is the pool's own list, which changes; a worker takes leases up to ``capacity`` at once;
-        ``on_free`` hears of each slot that a lease leaves."""
+        ``on_free`` is called with each slot whose lease ends."""
         self._slots = slots
         self._capacity = capacity
         self._on_free = on_free

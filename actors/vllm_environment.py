@@ -47,8 +47,8 @@ def sockets_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def literal_path(folder: str) -> Iterator[str]:
-    """A path of a model's folder that vLLM finds: it takes one with ``[``, ``*`` or ``?`` for a pattern, and is given a
-    link to it for the length of the block."""
+    """A path of a model's folder that vLLM can load. vLLM takes ``[``, ``*`` and ``?`` for a pattern, so a path with
+    these is replaced by a link for the length of the block."""
     if glob.escape(folder) == folder:
         yield folder
         return

@@ -224,7 +224,7 @@ class Checkpoints:
 
 
 def _name_of_corrupt(checkpoint: Path) -> Path:
-    """``NAME.corrupt``, or with a number where the same step was corrupt before."""
+    """``NAME.corrupt``, or ``NAME.corrupt-2`` and so on if the same step was corrupt before."""
     first = checkpoint.with_name(f"{checkpoint.name}.corrupt")
     numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(path for path in itertools.chain([first], numbered) if not path.exists())

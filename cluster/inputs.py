@@ -20,7 +20,7 @@ FILE = "inputs.json"
 EVALUATION = "evaluation"
 MODEL = "the model"
 BLOCKS, BLOCK = 256, 4096
-"""How many blocks of how many bytes of a file of weights are in its digest."""
+"""Number and bytes of the blocks of a weight file that are in its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class RunInputs:
 
 
 def inputs_of(prepared: "Prepared") -> dict[str, str]:
-    """Stage -> sha256 of its input: tokens, uids, gold mentions, and how greedy answers are decoded; and that of the
-    weights that all begin with, which merging reads again and which with LoRA are in no checkpoint."""
+    """Stage -> sha256 of its input: tokens, uids, gold mentions, and how greedy answers are decoded; and the sha256
+    of the initial weights, which merging reads again and which with LoRA are in no checkpoint."""
     return {
         MODEL: _of_weights(prepared.model_folder),
         "the warm start": _digest(map(_of_sample, (*prepared.sft, *prepared.held_out))),
@@ -49,7 +49,7 @@ def inputs_of(prepared: "Prepared") -> dict[str, str]:
 def check_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
     """Raise ValueError, naming the stage, if the input of a resumed run differs from the one it was started with."""
     before = read_inputs(folder)
-    _refuse_other_model(folder, before, inputs, "--resume")
+    _refuse_other_model(folder, before, inputs, "--resume", "start a new run with another run.name")
     for stage, digest in inputs.items():
         if before.get(stage, digest) != digest:
             raise ValueError(
@@ -61,14 +61,16 @@ def check_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
 
 def check_model(folder: Path, inputs: Mapping[str, str]) -> None:
     """Raise ValueError if the run in ``folder``, whose warm start is to be reused, began with other weights."""
-    _refuse_other_model(folder, read_inputs(folder), inputs, "sft.from_run")
+    _refuse_other_model(folder, read_inputs(folder), inputs, "sft.from_run", "leave out sft.from_run")
 
 
-def _refuse_other_model(folder: Path, before: Mapping[str, str], inputs: Mapping[str, str], what: str) -> None:
+def _refuse_other_model(
+    folder: Path, before: Mapping[str, str], inputs: Mapping[str, str], what: str, otherwise: str
+) -> None:
     if before.get(MODEL, inputs.get(MODEL)) != inputs.get(MODEL):
         raise ValueError(
             f"{what}: the weights in model.path are not those that the run in {folder} was started with, although its "
-            "name is the same: restore them, or start a new run with another run.name"
+            f"name is the same: restore them, or {otherwise}"
         )
 
 
@@ -94,7 +96,7 @@ def read_inputs(folder: Path) -> dict[str, str]:
 
 
 def _of_weights(folder: str) -> str:
-    """A sha256 of blocks spread over the files of weights, and of their sizes: read in a moment, and different after a
+    """A sha256 of blocks spread over the files of weights, and of their sizes: fast to read, and different after a
     training of all weights."""
     found = hashlib.sha256()
     for file in weight_files(folder) or weight_files(folder, PICKLED_WEIGHTS):

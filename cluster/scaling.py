@@ -27,7 +27,7 @@ EVERY = 2.0
 """Seconds between two checks of the cluster."""
 
 SILENT = 60.0
-"""Seconds that Ray has to say what the cluster is."""
+"""Deadline in seconds for Ray to describe the cluster."""
 
 PATIENCE = 20.0
 """Seconds that a worker of a range, whose node went, may be without a place before the run continues without it."""

@@ -80,7 +80,7 @@ class Stages:
             self._loaded = False
             self.stopping.end_if_asked()  # a run that stops does not rebuild its learner
             if (task := asyncio.current_task()) and task.cancelling():
-                raise asyncio.CancelledError  # that a task group kept to itself while it ended with its own error
+                raise asyncio.CancelledError  # swallowed by the task group, which ended with its own error
             rebuilds.spend(lost, self._progress)
             logger.warning(f"{lost}: rebuilding all ranks from the last checkpoint")
             del lost  # its frames hold a step and a policy

@@ -24,7 +24,7 @@ _MASK = re.compile(r"attn\.(masked_)?bias$|attention\.(masked_)?bias$")
 """The causal mask, or the number in its place, where it has not the one dimension of a bias."""
 _DTYPES = ("BF16", "F16", "F32", "F64")
 _QUANTISED = "hf_quant_config.json"
-"""By which vLLM reads weights as quantised, whatever ``config.json`` says."""
+"""With this file vLLM reads weights as quantised, whatever ``config.json`` says."""
 _ROWS = 8192
 """Of two matrices at a time."""
 

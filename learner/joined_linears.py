@@ -18,7 +18,7 @@ class JoinedLinears:
     """Linear layers without a bias, in the order of their calls, whose weights are one matrix in memory."""
 
     def __init__(self, linears: Sequence[nn.Linear]) -> None:
-        """Takes them over: each gives its part of the product."""
+        """Takes the layers over: each now returns its part of the product."""
         self._weights = [linear.weight for linear in linears]
         first = self._weights[0].detach()
         rows = sum(len(weight) for weight in self._weights)

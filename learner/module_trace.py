@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 SMALL = 2**16
-"""Numbers of a module that is widened at once."""
+"""Modules with at most this many numbers are widened at the start."""
 SAME = 2e-4
 """Largest difference, relative to the largest value, that is rounding."""
 
@@ -17,8 +17,8 @@ SAME = 2e-4
 @contextmanager
 def in_float32(model: nn.Module) -> Iterator[None]:
     """Each part of the model computes in float32 from its own weights, which are widened only while it runs, so that
-    no second model is in memory; small ones at once, because some models read their weights without running them. The
-    weights are the same tensors again afterwards."""
+    no second model is in memory; small ones at the start, because some models read their weights without running
+    them. The weights are the same tensors again afterwards."""
     # The layer of an adapter reads the types of its parts' weights, so they are widened together.
     whole = {module for module in model.modules() if hasattr(module, "base_layer")}
     inside = {part for module in whole for part in module.modules() if part is not module}

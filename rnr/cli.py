@@ -63,12 +63,12 @@ def _of_file(path: str) -> dict[str, Any]:
 
 
 def _line_of(error: tomllib.TOMLDecodeError, text: str) -> str:
-    """The line that cannot be read, and where a value is no value, how text is written."""
+    """The line that cannot be read, and for an invalid value how text is written."""
     at = re.search(r"\(at line (\d+), column", str(error))
     if at is None:
         return ""
     line = text.replace("\r\n", "\n").split("\n")[int(at[1]) - 1].strip()[:100]
-    quoted = "; text stands in quotation marks" if str(error).startswith("Invalid value") else ""
+    quoted = "; text needs quotation marks" if str(error).startswith("Invalid value") else ""
     return f": {line}{quoted}"
 
 

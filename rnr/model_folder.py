@@ -72,7 +72,7 @@ def resolve(model: str, *, allow_pickle: bool | None = None) -> str:
 
 
 def _adapter_alone(folder: Path) -> str:
-    """The rest of a message about what a folder lacks that holds an adapter; empty where it holds none."""
+    """The end of a message about what a folder lacks, if it holds an adapter instead; else empty."""
     if not (folder / ADAPTER).is_file():
         return ""
     return f" but an {ADAPTER}: merge it into its base model with `model.merge_and_unload()`"
@@ -278,7 +278,7 @@ def _refused_by_hub(model: str, error: Exception) -> str:
         return f"the hub shows no model of this name: check the name or, if the model is private, {log_in}"
     if isinstance(error, HFValidationError):
         return f"not a valid model name on the hub: {error}"
-    cause = error.__cause__ or error  # of a lost network the hub's client tells three lines beside it
+    cause = error.__cause__ or error  # the hub's client adds three lines to a network error
     said = f"({type(cause).__name__}: {' '.join(str(cause).split())[:200]})"
     if constants.HF_HUB_OFFLINE:
         return f"not in the hub's cache, and HF_HUB_OFFLINE forbids downloads {said}: unset it, or give a folder"

@@ -56,7 +56,7 @@ def new_app(description: str | None = None) -> typer.Typer:
 
 
 def as_written(description: str | None) -> str:
-    """The description with its commands as they are called here; ``--help`` keeps the line breaks of commands alone."""
+    """The description with its commands as they are called here; ``--help`` keeps the line breaks of commands only."""
     paragraphs = as_called(description or "").strip().split("\n\n")
     return "\n\n".join(f"\b\n{each}" if each.startswith(_COMMANDS) else each for each in paragraphs)
 

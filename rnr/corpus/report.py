@@ -48,7 +48,7 @@ MARKS = (
     "as words; data.reading.spaces)"
 )
 HELD = (
-    "tokens hold the spaces around them, and were joined without more (--spaces always puts one between any two; "
+    "tokens contain the spaces around them, and were joined without more (--spaces always puts one between any two; "
     "data.reading.spaces)"
 )
 MAY_BE_MARKS = "tokens that may stand for a space ({}) were read as words; if they do, write a space instead"

@@ -99,8 +99,8 @@ def are_characters(sentences: Iterable[Sequence[str]]) -> bool:
 
 
 def hold_spaces(sentences: Iterable[Sequence[str]]) -> bool:
-    """Whether tokens have the spaces around them in them (``"Ida ", "ran", "."``): many begin with one, or end, and
-    hardly any two words have none between them."""
+    """Whether tokens contain the spaces around them (``"Ida ", "ran", "."``): many begin or end with one, and hardly
+    any two words have none between them."""
     pairs = (pair for tokens in sentences for pair in pairwise(tokens) if all(map(str.strip, pair)))
     inner = [(before[-1], token[0]) for before, token in pairs]
     most = max(sum(end == " " for end, _ in inner), sum(begin == " " for _, begin in inner))

@@ -13,9 +13,9 @@ from rnr.messages import counted, plain_console
 from rnr.task.parsing import ERRORS
 
 INTERVALS = ("precision", "recall", "f1")
-"""What of a score has an interval."""
+"""The values of a score that have an interval."""
 WIDE = 10_000
-"""Room for any table."""
+"""A width at which any table fits."""
 
 
 def tables(

@@ -59,7 +59,7 @@ def whole_rows(file: Path) -> Iterator[Any]:
 def keep_lines(file: Path, wanted: Callable[[Any], bool]) -> int:
     """Take out of a JSONL file the lines whose value is not ``wanted``, and those that a kill has cut; nothing where
     there is no file. What is kept is most often the beginning: then the file is cut, for which a full disk has room.
-    How many of the lines taken out were damaged by something else: they cannot be read, and yet have their end."""
+    Returns how many of the removed lines were damaged by something else than a kill: complete, but not readable."""
     if not file.is_file():
         return 0
     damaged = sum(row is None and line.endswith(b"\n") for line, row in whole_lines(file))

@@ -22,8 +22,8 @@ class _Lines(logging.Handler):
 
 
 def log_to(say: Callable[[str], object]) -> None:
-    """Give ``say`` every line of level INFO or WARNING from now on, in place of who had them; an ERROR goes to standard
-    error."""
+    """Give ``say`` every line of level INFO or WARNING from now on, in place of previous handlers; an ERROR goes to
+    standard error."""
     handler = _Lines(say)
     for logger in map(logging.getLogger, PACKAGES):
         logger.handlers = [handler]

@@ -19,7 +19,7 @@ HELD = 200
 """Number of spans that are buffered before they are written."""
 
 _EPOCH = time.time() - time.monotonic()
-"""What makes seconds since the epoch of those of the monotonic clock: lanes stay in order when the clock is set."""
+"""Added to the monotonic clock it gives seconds since the epoch: lanes stay in order when the clock is set."""
 
 _file: Path | None = None
 _lines: list[str] = []

@@ -40,7 +40,7 @@ SECONDS_WAITED = 60.0
 
 
 class RunFolderGone(RuntimeError):
-    """The run folder was moved or removed under its run."""
+    """The run folder was moved or removed during its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,7 @@ class StatusFile:
     @contextmanager
     def until_the_end(self) -> Iterator[None]:
         """The block of a run; its end sets the state. An interrupt and ``SystemExit``, as a signal handler raises it,
-        stop a run; every other exception is a failure: RunFolderGone whatever it is, where the run folder is gone."""
+        stop a run; every other exception is a failure, and is replaced by RunFolderGone if the run folder is gone."""
         try:
             yield
         except Stopped as stop:
@@ -224,8 +224,8 @@ class StatusFile:
     def _refuse_without_folder(self) -> None:
         if self._is_gone():
             raise RunFolderGone(
-                f"{self._folder} was moved or removed while its run was going on: nothing more can be kept. Put it "
-                "back, then resume with --resume"
+                f"{self._folder} was moved or removed during its run, and nothing more can be saved: put it back, "
+                "then continue with --resume"
             )
 
     def _is_gone(self) -> bool:

@@ -34,9 +34,9 @@ def table(rows: list[dict[str, Any]], known: int, page: str = "") -> str:
     refused = [row for row in rows if "refused" in row or row.get("sync", 0.0) > TOLERANCE]
     rest = [row for row in rows if row not in exact and row not in refused]
     lines = [
-        f"{len(rows)} of the {known} architectures of causal language models that transformers "
+        f"{len(exact) + len(refused)} of the {known} architectures of causal language models that transformers "
         f"{version('transformers')} and vLLM both know, found by a loop over their registries, "
-        "as tiny random models: written by `python -m scripts.benchmarks.models FOLDER`.",
+        "were tried as tiny random models: written by `python -m scripts.benchmarks.models FOLDER`.",
         "",
         f"## Exact: {len(exact)}",
         "",

@@ -1,4 +1,4 @@
-"""Column files whose header stands apart from the tokens, and letters behind labels that no B- tells."""
+"""Column files whose header stands apart from the tokens, and letters after labels without any B-."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_a_header_above_labels_alone_is_no_token(tmp_path, names) -> None:
 def test_a_first_line_whose_label_stands_on_no_other_may_be_a_header(tmp_path, first, doubted) -> None:
     rows = "Ida\tPER\nran\tO\nto\tO\nOslo\tLOC\n\n"
     notes = read(written(tmp_path / "a.tsv", f"{first}\n{rows * 5}"))[2]
-    assert ("may name the columns, because its label stands on no other" in notes) == doubted
+    assert ("may name the columns, because its label is on no other line" in notes) == doubted
     assert "may name" not in read(written(tmp_path / "b.tsv", f"{first}\n{rows * 4}"))[2]
 
 

@@ -90,14 +90,14 @@ def test_exports_that_are_not_read_are_named_with_the_way_out(tmp_path, value, s
         ("a.jsonl", "Ada\tB-PER\nran\tO\n", "tabs divide it: give its name the ending .tsv, or .conll"),
         ("a.json", "text,entities\n", "commas divide it: give its name the ending .csv"),
         ("a.json", "Here is what you asked for:\n[]\n", "words stand here, which are no value"),
-        ("a.tsv", "token\ttag\nAda\tB-PER\nran\tO\n\ntoken\ttag\nBo\tB-PER\n", "names of the columns stand here again"),
+        ("a.tsv", "token\ttag\nAda\tB-PER\nran\tO\n\ntoken\ttag\nBo\tB-PER\n", "columns are repeated here"),
         (
             "a.tsv",
             "token\ttag\nAda\tPER\nran\tO\n\ntoken\ttag\nBo\tPER\n",
             "line 5: the names of",
         ),
         ("a.csv", "sentence_id,word,ner\n1,Ada,PER\n1,ran,O\nsentence_id,word,ner\n2,Bo,PER\n", "line 4: the names of"),
-        ("a.csv", "sentence_id,word,ner\n1,Ada,B-PER\n1,ran,O\nsentence_id,word,ner\n2,Bo,B-PER\n", "stand here again"),
+        ("a.csv", "sentence_id,word,ner\n1,Ada,B-PER\n1,ran,O\nsentence_id,word,ner\n2,Bo,B-PER\n", "repeated here"),
         ("a.csv", "Ada ran,\"[[0, 3, 'PER']]\"\nBo sat,\"[[0, 2, 'PER']]\"\n", "the first line names no columns"),
     ],
 )

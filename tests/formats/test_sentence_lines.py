@@ -163,7 +163,7 @@ def test_sentences_in_the_quotation_marks_of_csv_are_read_without(tmp_path, head
     sentences = ["Ada ran home", 'She said " hi " .', '" He sat "', "Bo sat"]
     assert ([sentence for sentence, _ in found], problems) == (sentences, "")
     assert [mentions for _, mentions in found] == [[("Ada", "chef")], [], [], [("Bo", "chef")]]
-    assert "sentences with quotation marks stand in some, as CSV writes them, and were read without" in notes
+    assert "sentences that CSV has put into quotation marks, as they contain some, were read without these" in notes
 
 
 def test_labels_in_capitals_that_hold_the_mark_are_refused(tmp_path) -> None:

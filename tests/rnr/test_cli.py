@@ -148,7 +148,7 @@ def test_a_missing_file_and_broken_toml_name_the_file(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"run\.toml is not valid TOML.*: \[grpo$"):
         load_config(path, [])
     path = _toml(tmp_path, "[data]\r\ntrain = [data/train.jsonl]\r\n")
-    with pytest.raises(ValueError, match=r"not valid TOML.*: train = \[data/train\.jsonl\]; text stands in quota"):
+    with pytest.raises(ValueError, match=r"not valid TOML.*: train = \[data/train\.jsonl\]; text needs quota"):
         load_config(path, [])
     with pytest.raises(ValueError, match=r"--config: '.*' is a folder, not a TOML file"):
         load_config(str(tmp_path), [])

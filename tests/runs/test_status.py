@@ -173,7 +173,7 @@ def test_a_run_whose_folder_is_moved_or_removed_ends_and_makes_no_other(tmp_path
     (folder / "config.json").write_text("{}")
     status = _started(folder)
     folder.rename(moved)
-    with pytest.raises(RunFolderGone, match=f"{folder} was moved or removed while"), status.until_the_end():
+    with pytest.raises(RunFolderGone, match=f"{folder} was moved or removed during"), status.until_the_end():
         status.at("grpo", 4, "rollout")
     (folder / "checkpoints").mkdir(parents=True)  # by a writer that came first
     with pytest.raises(RunFolderGone), status.until_the_end():

@@ -38,7 +38,7 @@ def _not_blank(text: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def _label(text: str) -> str:
-    """One copy of what stands in every row of a large file."""
+    """One copy of a text that every row of a large file repeats."""
     _not_blank(label_key(_in_utf8(text)))
     return sys.intern(text)
 

@@ -177,7 +177,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
 
 
 def _refuse_names(columns: Sequence[Sequence[str]], numbers: Sequence[int], layout: Layout) -> None:
-    """Raises ValueError with the line where the names of the columns stand again, which labels alone may be."""
+    """Raises ValueError with the line that repeats the column names, which could be read as labels alone."""
     if layout.uneven >= 0 or len(layout.header) <= max(layout.token, layout.tag):
         return
     names = layout.header[layout.token].strip(BLANKS), layout.header[layout.tag].strip(BLANKS)
@@ -270,6 +270,6 @@ def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme
     if layout.width and len(cells) != layout.width:
         return bool(_COMMENT.match(line)) or (first and not TAG.fullmatch(by_blanks(line)[-1]))
     tag = layout.tag_of(row[layout.tag])
-    # Labels alone may be anything but what is said of a sentence (domain=en) or stands behind a key (newdoc id = 7).
-    told = "=" in tag or (scheme.spelling.kind == "bare" and _COMMENT.match(line))
-    return first and (layout.brackets or scheme.spelling.read(tag) is None or bool(told))
+    # Labels alone may be anything but a property of a sentence (domain=en) or the value of a key (newdoc id = 7).
+    comment = "=" in tag or (scheme.spelling.kind == "bare" and _COMMENT.match(line))
+    return first and (layout.brackets or scheme.spelling.read(tag) is None or bool(comment))

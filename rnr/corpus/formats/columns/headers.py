@@ -41,8 +41,8 @@ _OF_TAGS = re.compile(r"y?(?:true|gold|pred|system|reference|guess)\w*|(?:annota
 """What a column of tags may be called beside others: by who or what said them."""
 _UNNAMED = ("", "Unnamed: 0")
 _MANY = 20
-"""So many lines tell that a label on the first alone is the name of a column."""
-_MAY_NAME = "the first line ({}, {}) may name the columns, because its label stands on no other: if so, take it out"
+"""Number of lines from which a label that is on the first alone may be the name of a column."""
+_MAY_NAME = "the first line ({}, {}) may name the columns, because its label is on no other line: if so, remove it"
 _OF_ROWS = ("0", *_UNNAMED)
 """What pandas writes above the numbers of rows, or above a first column without a name."""
 
@@ -130,8 +130,8 @@ def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
 
 
 def doubtful_first(columns: Columns, token: int, tag: int) -> tuple[str, ...]:
-    """What is said of a first line that may be a header above labels alone: its own stands on no other of many lines,
-    and is written otherwise than all of these."""
+    """The note on a first line that may be a header above labels alone: its label is on no other of many lines, and is
+    spelled differently from all others."""
     counts = columns.counts(tag)
     first, *_ = columns.sentences[0]
     word, label = first[token].strip(BLANKS), first[tag].strip(BLANKS)

@@ -57,7 +57,7 @@ class SentenceLines:
     surplus: bool = False
     """Whether the tags have one more, that of the whole sentence."""
     quoted: bool = False
-    """Whether sentences with quotation marks stand in some, as CSV writes them."""
+    """Whether CSV has put sentences that contain quotation marks into quotation marks."""
 
     @property
     def facts(self) -> Iterator[str]:
@@ -74,7 +74,7 @@ class SentenceLines:
         if self.surplus:
             yield "the last tag of a line, for which there is no word, is of its whole sentence and was not read"
         if self.quoted:
-            yield "sentences with quotation marks stand in some, as CSV writes them, and were read without"
+            yield "sentences that CSV has put into quotation marks, as they contain some, were read without these"
 
     def blocks(self, file: Path) -> Iterator[Block]:
         """Each line of a file as a block of lines with tabs between word and tag (a token may hold the mark, a tag

@@ -15,7 +15,7 @@ OTHER_TEXT = "rows have a text that is not what their tokens say, and were read 
 SEVERAL_TAGS = (
     "; the word has several tags, as of nested names: keep one, or write {'tokens', 'entities'} for each sentence"
 )
-NAMED_AGAIN = "the names of the columns stand here again, as in files that were put together: take this line out"
+NAMED_AGAIN = "the names of the columns are repeated here, as in concatenated files: remove this line"
 _DIVIDERS = re.compile(r"[\s|,;#+/]+")
 OUTSIDE = ("O", "")
 """How a tag outside of mentions is read."""

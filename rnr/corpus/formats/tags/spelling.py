@@ -125,8 +125,8 @@ def find_spelling(counts: Mapping[str, int]) -> Spelling:
 
 
 def _are_behind(tags: Sequence[re.Match[str]]) -> bool:
-    """Whether the letters behind these labels are those of tags: some begin a mention, or as in IOB1 and IOE all stand
-    inside of one or end it, behind several labels."""
+    """Whether the letters after these labels are those of tags: some begin a mention, or, as in IOB1 and IOE, there are
+    several labels and all tokens are inside a mention or end it."""
     letters = {tag[3] for tag in tags}
     inside = "I" in letters and letters <= {"I", "E", "L"} and len({tag[1] for tag in tags}) > 1
     return inside or not letters.isdisjoint("BSUW")

@@ -116,7 +116,7 @@ def _by_tokens(values: Iterable[Row], source: Source, *names: str) -> tuple[Iter
 
 
 def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
-    """Of each span whether it is of whole words in characters, too, and of others than in tokens."""
+    """For each span whether, counted in characters, it is whole words, too, and other ones than in tokens."""
     words = _words(row)
     begins, ends = {begin for begin, _ in words}, {end for _, end in words}
     for entity in row[entity_lists(row)[0]]:
@@ -129,7 +129,7 @@ def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
 
 
 def _words(row: dict[str, Any]) -> list[tuple[int, int]]:
-    """Where the tokens of a row stand in a text that it has under any name, or with a space between them."""
+    """The places of a row's tokens in its text, under any name, or else in the tokens joined by spaces."""
     tokens = row[_tokens(row)]
     texts = (value for value in row.values() if isinstance(value, str) and len(value) > len(tokens))
     if places := next(filter(None, (located(tokens, text) for text in texts)), None):

@@ -175,9 +175,9 @@ def _mention(columns: list[str], source: Source) -> dict[str, Any]:
 
 
 def _is_relation(columns: list[str]) -> bool:
-    """Whether a line tells a relation: its name and two identifiers, and in BioRED whether it is new."""
-    told = len(columns) in (3, 4) or columns[4:] in (["Novel"], ["No"])
-    return told and not columns[1].isdecimal()
+    """Whether a line is a relation: its name and two identifiers, and in BioRED whether it is new."""
+    complete = len(columns) in (3, 4) or columns[4:] in (["Novel"], ["No"])
+    return complete and not columns[1].isdecimal()
 
 
 def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:
