@@ -38,6 +38,21 @@ def remove_locked(folder: Path) -> None:
     folder.rmdir()
 
 
+class Mark:
+    """A run folder as it is now, to find out later whether it still is the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = lock if (lock := folder / LOCK).exists() else folder
+        self._stat = self._file.stat()
+
+    def is_gone(self) -> bool:
+        """Whether the folder is no longer there, or is that of another run."""
+        try:
+            return not os.path.samestat(self._stat, self._file.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+
+
 def _locked(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

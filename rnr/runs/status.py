@@ -26,7 +26,7 @@ from rnr.files.free_space import is_no_room
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
 from rnr.runs.forecast import Forecast
-from rnr.runs.lock import LOCK, is_active
+from rnr.runs.lock import Mark, is_active
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,7 @@ class StatusFile:
         """``command`` is how this run was started, without ``--resume``."""
         process = psutil.Process()
         self._folder: Path | None = None
-        self._mark: tuple[Path, os.stat_result] | None = None
-        """A file of the run folder, as it was when the run began."""
+        self._mark: Mark | None = None
         self.forecast = Forecast()
         """The source of ``seconds_left``, once there is a plan."""
         self._age = max(0.0, time.time() - process.create_time())
@@ -135,8 +134,7 @@ class StatusFile:
     def open(self, folder: Path) -> None:
         """Write to this run folder from now on."""
         self._folder = folder
-        mark = lock if (lock := folder / LOCK).exists() else folder
-        self._mark = mark, mark.stat()
+        self._mark = Mark(folder)
         self._row["worker_logs"] = str(folder / LOGS)
         (folder / LOGS).mkdir(exist_ok=True)
         self._write()
@@ -229,14 +227,7 @@ class StatusFile:
             )
 
     def _is_gone(self) -> bool:
-        """Whether the run folder is no longer there, or is that of another run."""
-        if self._mark is None:
-            return False
-        file, before = self._mark
-        try:
-            return not os.path.samestat(before, file.stat())
-        except (FileNotFoundError, NotADirectoryError):
-            return True
+        return self._mark is not None and self._mark.is_gone()
 
     def _write(self) -> None:
         if self._folder is None or self._is_gone():  # a write would make a folder that nobody can resume
