@@ -27,10 +27,10 @@ def watch_waits(file: Path) -> None:
     """Note every wait that took longer than it may."""
     answer = deadline.answer
 
-    async def watched(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError]) -> Any:
+    async def watched(reference: Any, *, place: str, seconds: float, **options: Any) -> Any:
         begin = time.monotonic()
         try:
-            return await answer(reference, place=place, seconds=seconds, lost=lost)
+            return await answer(reference, place=place, seconds=seconds, **options)
         finally:
             took = time.monotonic() - begin
             if took > seconds + SLACK:

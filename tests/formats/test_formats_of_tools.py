@@ -599,7 +599,7 @@ def test_two_asterisks_take_a_folder_that_is_a_data_set_as_one(tmp_path, caplog)
     for pattern in ("**", "*"):
         found = [one.sentence for one in load([str(tmp_path / pattern)], training=True)]
         assert found == ["a/train ran", "b/train ran"]
-        said[pattern] = caplog.text
+        said[pattern] = "\n".join(caplog.messages)
         caplog.clear()
     assert said["**"] == said["*"]
     assert "test.jsonl" in said["**"]
