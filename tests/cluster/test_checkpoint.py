@@ -191,6 +191,17 @@ def test_a_policy_of_another_version_is_written_and_not_linked(tmp_path) -> None
     assert _restore(checkpoints)[1].weight == 4
 
 
+def test_a_run_folder_that_was_moved_is_not_made_again(tmp_path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    checkpoints = Checkpoints(run / "checkpoints", keep=2, layout=LAYOUT)
+    _save(checkpoints, "grpo", 1, 11)
+    run.rename(tmp_path / "moved")
+    with pytest.raises(FileNotFoundError):
+        _save(checkpoints, "grpo", 2, 12)
+    assert not run.exists()
+
+
 def test_leftovers_of_a_kill_are_ignored_and_removed_on_restore(tmp_path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
     _save(checkpoints, "grpo", 1, 11)

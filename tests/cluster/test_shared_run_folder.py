@@ -91,6 +91,7 @@ def _policy(workers: Sequence[Rank], run_folder: Path) -> PolicyService:
 
 
 def _save(workers: Sequence[Rank], folder: Path) -> Path:
+    folder.parent.mkdir()  # the run folder
     checkpoints = Checkpoints(folder, keep=2, layout=CheckpointLayout(learner_ranks=len(workers), zero_stage=2))
     policy = _policy(workers, folder)
     policy._ranks = _ranks(workers)
