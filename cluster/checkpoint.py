@@ -159,8 +159,7 @@ class Checkpoints:
         if there is none.
 
         A corrupt one is renamed to ``NAME.corrupt``, which is logged. Raises CheckpointCorrupt if no other is left, or
-        none with the reference.
-        One of another number of ranks or ZeRO stage is resharded, which is logged, too.
+        none with the reference. One of another number of ranks or ZeRO stage is resharded, which is logged, too.
         """
         self._clear()
         newest = await asyncio.to_thread(self._newest_good)
