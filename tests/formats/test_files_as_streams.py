@@ -2,6 +2,7 @@
 
 import gc
 import json
+import sys
 import tracemalloc
 
 import pytest
@@ -101,11 +102,15 @@ def test_a_list_is_read_alike_however_its_text_is_divided(tmp_path, monkeypatch,
     assert (found, problems) == ([ADA, ('Bo "é\\ sat', [])], "")
 
 
+COMMA_TOO_MANY = "line 2: not valid JSON" if sys.version_info >= (3, 13) else "line 3: not valid JSON"
+"""Python 3.13 says where the comma is, earlier ones where a value is missing after it."""
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
         ('[\n{"text": "Ada ran", "entities": []},\n{"text": "Bo sat", "entities": [}\n]', "line 3: not valid JSON"),
-        ('[\n{"text": "Ada ran", "entities": []},\n]', "line 3: not valid JSON"),
+        ('[\n{"text": "Ada ran", "entities": []},\n]', COMMA_TOO_MANY),
         ('[\n{"text": "Ada ran", "entities": []}\n', "line 3: not valid JSON"),
         ('[\n{"text": "Ada ran", "entities": []}\n]\n]', "line 4: not valid JSON"),
         ('[\n{"text": "Ada ran", "entities": []},\n{"text": "Bo", "text": "Bo"}\n]', "an object has 'text' twice"),
