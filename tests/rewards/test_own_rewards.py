@@ -146,7 +146,7 @@ def forks(example, answer):
     [
         ("leaves", "SystemExit: os._exit(0) (", 1),
         ("leaves_later", "SystemExit: os._exit(0) (", 1),
-        ("crashes", "mine.py\", line 6 in crashes", -11),
+        ("crashes", 'mine.py", line 6 in crashes', -11),
         # The child leaves as it would alone.
         ("forks", "", 0),
     ],
