@@ -25,6 +25,7 @@ from cluster.nodes import elsewhere, unreachable
 from cluster.placement import rollout_bundle
 from cluster.ranks import LearnerRanks, RankDied
 from cluster.reservations import Reservations, room
+from cluster.start_errors import start_named
 from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
@@ -140,9 +141,10 @@ class RayWorkers:
         place = f"{name}, phase start"
         handle = await self._called(place, make)
         try:
-            # An asynchronous actor may begin the later of two calls first.
-            for call in (self._settle(name, handle), handle.start.remote):
-                await answer(call(), place=place, seconds=self._deadlines.start, lost=WorkerLost)
+            with start_named(place, self._log(name)):
+                # An asynchronous actor may begin the later of two calls first.
+                for call in (self._settle(name, handle), handle.start.remote):
+                    await answer(call(), place=place, seconds=self._deadlines.start, lost=WorkerLost)
         except BaseException:
             ray.kill(handle)
             raise
@@ -158,7 +160,10 @@ class RayWorkers:
             if file:
                 print_to(file)
 
-        return partial(handle.__ray_call__.remote, settle, str(self._logs / f"{name}.log") if self._logs else "")
+        return partial(handle.__ray_call__.remote, settle, str(self._log(name) or ""))
+
+    def _log(self, name: str) -> Path | None:
+        return self._logs / f"{name}.log" if self._logs else None
 
     async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """All ranks, joined and with their engines built."""
@@ -186,7 +191,8 @@ class RayWorkers:
             max_tokens_per_microbatch=settings.optimizer.max_tokens_per_microbatch,
         )
         try:
-            await ranks.start(settings)
+            with start_named(place, self._log(names[0])):
+                await ranks.start(settings)
         except BaseException:
             ranks.stop()
             raise
