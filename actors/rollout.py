@@ -40,7 +40,7 @@ def _unusable_if(what: str) -> Iterator[None]:
     except (WorkerUnusable, PolicyGone):
         raise
     except Exception as error:
-        raise WorkerUnusable(f"{what}: {type(error).__name__}: {root_cause(error)}") from error
+        raise WorkerUnusable(f"{what}: {type(error).__name__}: {root_cause(str(error))}") from error
 
 
 async def rollout(engine: Engine, prompt: Prompt, sampling: Sampling) -> Group:

@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-_ABOVE = re.compile(r"root cause above|\(above\) for the root cause")
-"""An error of vLLM's that only refers to what its engine process has printed."""
+_ABOVE = re.compile(r"root cause above|\(above\) for the root cause|check the logs")
+"""An error of vLLM's that only refers to what its processes have printed."""
 _ERROR = re.compile(r"^(?:\(\w+ pid=\d+\) )?(?:ERROR [^\]]*\] )?((?:\w+\.)*\w*(?:Error|Exception)(?:: .*)?)$")
 """The last line of a traceback, printed or logged by vLLM."""
 _written: list[Path] = []
@@ -32,10 +32,10 @@ def print_to(file: str) -> bool:
     return True
 
 
-def root_cause(error: BaseException) -> str:
-    """The message of an error; of one that refers to the output above, the last other error there, if there is one."""
-    if not _ABOVE.search(str(error)):
-        return str(error)
+def root_cause(message: str) -> str:
+    """The message of an error; for one that refers to the output above, the last other error there, if there is one."""
+    if not _ABOVE.search(message):
+        return message
     lines = (line for file in _written for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
     found = [match[1] for line in lines if (match := _ERROR.match(line)) and not _ABOVE.search(line)]
-    return found[-1] if found else str(error)
+    return found[-1] if found else message

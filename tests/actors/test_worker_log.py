@@ -1,8 +1,12 @@
 """Errors that refer to what another process has printed."""
 
+import pickle
+
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from actors import worker_log
+from actors.vllm_environment import not_started
 from actors.worker_log import root_cause
 
 DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
@@ -27,6 +31,11 @@ torch.OutOfMemoryError: CUDA out of memory.
             "Engine core initialization failed. See root cause above. Failed core proc(s): {}",
             "torch.OutOfMemoryError: CUDA out of memory.",
         ),
+        (
+            "(MainProcess pid=1) ERROR 11-29 23:26:43 [registry.py:1120] ModuleNotFoundError: No module named 'torchvision'",
+            "Model architectures ['A'] failed to be inspected. Please check the logs for more details.",
+            "ModuleNotFoundError: No module named 'torchvision'",
+        ),
         ("nothing of use\n", DEAD, DEAD),
         (LOG, "no such model", "no such model"),
     ],
@@ -36,8 +45,17 @@ def test_an_error_that_refers_to_the_output_is_replaced_by_the_one_there(
 ) -> None:
     (tmp_path / "rollout-0.0.log").write_text(log)
     monkeypatch.setattr(worker_log, "_written", [tmp_path / "rollout-0.0.log"])
-    assert root_cause(RuntimeError(message)) == cause
+    assert root_cause(message) == cause
 
 
 def test_without_a_file_of_its_output_a_process_reports_what_it_got() -> None:
-    assert root_cause(RuntimeError(DEAD)) == DEAD
+    assert root_cause(DEAD) == DEAD
+
+
+def test_an_error_of_vllms_config_becomes_plain_text_that_can_be_sent() -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(int).validate_python("x")
+    why = not_started(refused.value)
+    assert str(pickle.loads(pickle.dumps(why))) == (
+        "vLLM did not start: ValidationError: Input should be a valid integer, unable to parse string as an integer"
+    )
