@@ -17,6 +17,7 @@ from actors.label_calibration import LabelCalibration
 from actors.options import Options
 from actors.question import Labels, asked, definitions, pair, refuse_one_text, refuse_text, refuse_unasked
 from actors.rollout import RolloutWorker
+from rnr.messages import model_named
 from rnr.task.aggregation import Chosen, aggregate, apply_threshold
 from rnr.task.decoding import refuse_undecodable
 from rnr.task.extraction import Extraction, extraction
@@ -128,6 +129,7 @@ class Extractor:
         ]
         return parts[0] if len(parts) == 1 else joined(text, places, parts)
 
+    @model_named("model")
     def _prompts(
         self, text: str, schema: tuple[str, ...], meanings: Mapping[str, str] | None, options: Options
     ) -> tuple[list[tuple[int, int]], list[Prompt]]:
@@ -182,6 +184,7 @@ class Extractor:
             found = await self._calibration.calibrate(prompt, found, weight, meanings)
         return apply_threshold(found, example, prompt.decoding, options.least)
 
+    @model_named("model")
     def answers(self, examples: Sequence[Example], *, decoding: Decoding, **options: Any) -> list[Chosen]:
         """The answers to examples as the model is asked in a run, whole and in order: for evaluation.
 

@@ -32,7 +32,7 @@ torch.OutOfMemoryError: CUDA out of memory.
             "torch.OutOfMemoryError: CUDA out of memory.",
         ),
         (
-            "(MainProcess pid=1) ERROR 11-29 23:26:43 [registry.py:1120] ModuleNotFoundError: No module named 'torchvision'",
+            "(Main pid=1) ERROR 11-29 23:26 [registry.py:1120] ModuleNotFoundError: No module named 'torchvision'",
             "Model architectures ['A'] failed to be inspected. Please check the logs for more details.",
             "ModuleNotFoundError: No module named 'torchvision'",
         ),

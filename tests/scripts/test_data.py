@@ -294,7 +294,7 @@ def test_stats_count_tokens_of_the_embedded_model(tmp_path) -> None:
 
 def test_stats_of_a_model_that_is_not_there_say_so(tmp_path, capsys) -> None:
     assert main(["stats", write_jsonl(tmp_path / "a.jsonl", ROME), "--model", "./nowhere"]) == 2
-    assert "no folder at './nowhere'" in capsys.readouterr().err
+    assert "error: --model: no folder at './nowhere'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["convert", "--to", "jsonl"], ["convert", "--to", "hf"], ["split"]])
