@@ -57,6 +57,8 @@ class Extractor:
         self._context_tokens = context_tokens
         self._max_new_tokens = max_new_tokens
         self._in_flight = in_flight
+        self.windows = (0, 0)
+        """How many windows of texts are answered, and how many were asked."""
         self.loop = loop
         self._calibration: LabelCalibration | None = None
 
@@ -122,12 +124,21 @@ class Extractor:
             return Extraction(sentence=text, entities=(), reasoning=None, windows=0, samples=options.samples)
         meanings = definitions(labels)
         places, prompts = self._prompts(text, tuple(names), meanings, options)
-        found = await asyncio.gather(*(self.answer(prompt, options, meanings) for prompt in prompts))
+        self._count_windows(asked=len(prompts))
+        found = await asyncio.gather(*(self._window(prompt, options, meanings) for prompt in prompts))
         parts = [
             extraction(each, prompt.example.sentence, names, samples=options.samples)
             for each, prompt in zip(found, prompts, strict=True)
         ]
         return parts[0] if len(parts) == 1 else joined(text, places, parts)
+
+    async def _window(self, prompt: Prompt, options: Options, meanings: Mapping[str, str] | None) -> Chosen:
+        found = await self.answer(prompt, options, meanings)
+        self._count_windows(answered=1)
+        return found
+
+    def _count_windows(self, answered: int = 0, asked: int = 0) -> None:
+        self.windows = (self.windows[0] + answered, self.windows[1] + asked)
 
     @model_named("model")
     def _prompts(
