@@ -151,7 +151,7 @@ NAMES = ["O", "B-PER", "I-PER", "B-LOC"]
 @pytest.mark.parametrize(("numbers", "names"), [("ner_tags", "labels"), ("labels", "tags")])
 def test_a_list_that_is_called_as_tags_are_names_the_numbers_of_its_row(tmp_path, numbers, names) -> None:
     # Of the first row, which has as many words as there are names, it is no tag for each: 0 is two words.
-    rows = [
+    rows: list[object] = [
         {"tokens": ["Ada", "sat", "in", "Rome"], numbers: [1, 0, 0, 3], names: NAMES},
         {"tokens": ["Ada", "ran"], numbers: [1, 0], names: NAMES},
     ]
