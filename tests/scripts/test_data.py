@@ -98,8 +98,8 @@ def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_pat
     known += "; read as text: there is no line with a token and a tag"
     assert capsys.readouterr().out.splitlines() == [
         f"no usable sentence in {empty}: it has no rows",
-        f"{table}: the ending .dat tells no known format; those that do are {known}",
-        f"{bare}: no ending tells no known format; those that do are {known}",
+        f"{table}: the ending .dat names no known format; those that do are {known}",
+        f"{bare}: no ending names no known format; those that do are {known}",
         "0 sentences can be used, 3 problems",
     ]
 
