@@ -105,10 +105,7 @@ class VllmEngine:
         if self._settings.use_gpu:
             from actors.vllm_on_gpu import gpu_arguments
 
-            generation = self._settings.generation
-            return gpu_arguments(
-                max_num_seqs=generation.sequences, gpus=self._settings.gpus, sleeps=generation.sleep_level > 0
-            )
+            return gpu_arguments(self._settings.generation, gpus=self._settings.gpus)
         from actors.cpu_norm import PRIORITY
 
         return {

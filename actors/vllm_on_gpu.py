@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rnr.config import GenerationConfig
 from rnr.model_folder import read_text_config
 
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -18,12 +19,16 @@ def capture_sizes(max_num_seqs: int) -> list[int]:
     return sorted({*below, min(max_num_seqs, 8 * STEPS[-1])})
 
 
-def gpu_arguments(*, max_num_seqs: int, gpus: float, sleeps: bool = False) -> dict[str, Any]:
+def gpu_arguments(generation: GenerationConfig, *, gpus: float) -> dict[str, Any]:
     """Arguments of vLLM's engine. Several GPUs are those that Ray has given this process, so vLLM's own processes, not
-    Ray's, hold the parts of the model: they see no others and end with it. One that ``sleeps`` at times has weights and
+    Ray's, hold the parts of the model: they see no others and end with it. One that sleeps at times has weights and
     cache in memory that can be given back."""
-    arguments: dict[str, Any] = {"compilation_config": {"cudagraph_capture_sizes": capture_sizes(max_num_seqs)}}
-    if sleeps:
+    compilation: dict[str, Any] = {"cudagraph_capture_sizes": capture_sizes(generation.sequences)}
+    if not generation.compile:
+        # Both, because vLLM's own mode has graphs of parts, which need compilation: without it there would be none.
+        compilation |= {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY"}
+    arguments: dict[str, Any] = {"compilation_config": compilation}
+    if generation.sleep_level:
         arguments["enable_sleep_mode"] = True
     if gpus > 1:
         arguments |= {"tensor_parallel_size": round(gpus), "distributed_executor_backend": "mp"}

@@ -14,6 +14,8 @@ class Logits:
     softcap: float | None = None
     fused: bool = False
     """Whether the learner reads and writes the logits in few compiled passes."""
+    kept: bool = True
+    """Whether the head's output is kept for the backward pass, which otherwise makes it again."""
 
     def __call__(self, output: torch.Tensor) -> torch.Tensor:
         """The logits, in the dtype of the head's output."""

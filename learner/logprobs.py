@@ -1,7 +1,8 @@
 """The policy as the learner runs it: token ids in, log-probabilities of the completion tokens out.
 
-Logits are the largest tensors of a small model: 50,000 numbers for each token. They exist for one chunk of completion
-tokens at a time, forward and backward, so memory does not grow with vocabulary times tokens.
+Logits are the largest tensors of a small model: 50,000 numbers for each token. In float32, with their gradients, they
+exist for one chunk of completion tokens at a time. What the head computes, in the type of the weights, is kept for the
+backward pass, unless layers are checkpointed: then memory does not grow with vocabulary times tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +51,7 @@ class PolicyModel(nn.Module):
         turn_off_noise(model)
         train_every_embedding(model)
         self.model = model
-        self._use_logits(logits)
+        self._use_logits(replace(logits, kept=not causal_model(model).is_gradient_checkpointing))
 
     def _use_logits(self, logits: Logits) -> None:
         self.logits = logits
@@ -108,7 +109,8 @@ def token_logprobs(
     makes of what its linear layer ``head`` makes of the hidden states, or, for the tokens that ``allowed`` restricts,
     under those of their allowed ids."""
     if allowed is None:
-        return _HeadLogprobs.apply(hidden_ND, head.weight, head.bias, targets_N, temperature, logits)  # type: ignore[return-value]
+        keep = logits.kept and torch.is_grad_enabled()
+        return _HeadLogprobs.apply(hidden_ND, head.weight, head.bias, targets_N, temperature, logits, keep)  # type: ignore[return-value]
     restricted = masked_logprobs(head, hidden_ND[allowed.rows_R], allowed, temperature, logits)
     if not len(allowed.free_F):
         return restricted
@@ -132,10 +134,10 @@ def _blocks(rows_MV: torch.Tensor, size: int) -> Sequence[torch.Tensor]:
 
 
 class _HeadLogprobs(torch.autograd.Function):
-    """(hidden states ND, weight VD, bias V or None, targets N, temperature, Logits) -> (log-probabilities N,
-    entropies N).
+    """(hidden states ND, weight VD, bias V or None, targets N, temperature, Logits, whether to keep the head's output)
+    -> (log-probabilities N, entropies N).
 
-    The backward pass makes the logits of a chunk again, but keeps their sums and entropies from the forward pass.
+    The backward pass turns the kept output into gradients in place, or makes it again, a chunk at a time.
     """
 
     @staticmethod
@@ -147,8 +149,9 @@ class _HeadLogprobs(torch.autograd.Function):
         targets_N: torch.Tensor,
         temperature: float,
         logits: Logits,
+        keep: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen, logsums, entropies = [], [], []
+        chosen, logsums, entropies, kept = [], [], [], []
         chunk, rows = at_once(hidden_ND.device, len(weight_VD))
         passes = passes_over(logits, temperature)
         for hidden_MD, targets_M in zip(hidden_ND.split(chunk), targets_N.split(chunk), strict=True):
@@ -158,8 +161,10 @@ class _HeadLogprobs(torch.autograd.Function):
                 logsum, entropy = passes.summed(block)
                 logsums.append(logsum)
                 entropies.append(entropy)
+            if keep:
+                kept.append(output_MV)
         logsum_N, entropy_N = torch.cat(logsums), torch.cat(entropies)
-        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N)
+        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N, *kept)
         ctx.temperature, ctx.logits = temperature, logits
         ctx.set_materialize_grads(False)  # None tells that the entropies are a metric only
         return torch.cat(chosen) - logsum_N, entropy_N
@@ -169,7 +174,7 @@ class _HeadLogprobs(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, grads_N: torch.Tensor | None, entropy_grads_N: torch.Tensor | None
     ) -> tuple[torch.Tensor | None, ...]:
-        hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N = ctx.saved_tensors
+        hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N, *kept = ctx.saved_tensors
         hidden_grad_ND = torch.empty_like(hidden_ND)
         weight_grad_VD = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
         bias_grad_V = torch.zeros_like(bias_V) if ctx.needs_input_grad[2] else None
@@ -178,9 +183,9 @@ class _HeadLogprobs(torch.autograd.Function):
         given_N = torch.zeros_like(logsum_N) if grads_N is None else grads_N * factor
         size, height = at_once(hidden_ND.device, len(weight_VD))
         passes = passes_over(ctx.logits, ctx.temperature)
-        for start in range(0, len(hidden_ND), size):
+        for number, start in enumerate(range(0, len(hidden_ND), size)):
             chunk = slice(start, start + size)
-            grad_MV = functional.linear(hidden_ND[chunk], weight_VD, bias_V)
+            grad_MV = kept[number] if kept else functional.linear(hidden_ND[chunk], weight_VD, bias_V)
             first = start
             for rows in _blocks(grad_MV, height):
                 block = slice(first, first := first + len(rows))
@@ -197,7 +202,7 @@ class _HeadLogprobs(torch.autograd.Function):
                 weight_grad_VD.addmm_(grad_MV.mT, hidden_ND[chunk])
             if bias_grad_V is not None:
                 bias_grad_V += grad_MV.sum(0)
-        return hidden_grad_ND, weight_grad_VD, bias_grad_V, None, None, None
+        return hidden_grad_ND, weight_grad_VD, bias_grad_V, None, None, None, None
 
 
 class Passes(NamedTuple):

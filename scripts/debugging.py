@@ -49,6 +49,7 @@ def smallest(settings: Config) -> list[str]:
         "evaluation.every_steps": 0,
         "evaluation.max_new_tokens": min(tokens, settings.evaluation.max_new_tokens),
         "generation.max_num_seqs": 8,
+        "generation.compile": False,
         "generation.sleep": "off",
         "sync.transport": "object_store",
         "tracking.wandb_project": "",

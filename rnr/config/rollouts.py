@@ -33,6 +33,9 @@ class GenerationConfig(Section):
     """KV cache of each rollout worker on a CPU, in whole GiB."""
     gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
     """vLLM's ``gpu_memory_utilization``. The default becomes 0.4 if an engine shares its GPU."""
+    compile: bool = True
+    """Whether vLLM compiles the model on a GPU. Without, a cold start should take about a minute less; decoding still
+    runs as CUDA graphs, prefill does not."""
     sleep: Literal["auto", "off", "level1", "level2"] = "auto"
     """vLLM's sleep mode: an engine that shares its GPU with a learner rank frees its memory while the rank trains
     (``docs/cluster.md``; not yet run on a GPU). ``level1`` offloads its weights to the host, ``level2`` discards them.

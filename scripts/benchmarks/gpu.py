@@ -30,6 +30,7 @@ LIMITS = {
     "cluster": 200,
     "learner_small": 110,
     "tests": 100,
+    "uncompiled": 150,
     "trl": 200,
     "sleep": 150,
 }

@@ -46,7 +46,7 @@ def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     asked = prompts(folder, max(options.prompts, max(at_once) // options.samples), options.prompt_tokens)
     status = StatusFile()
     with running_services(config, folder, asked, status) as (services, run):
-        rows.add("start", {**_by_name(status.starts), "total": status.seconds, "device": device_name()})
+        rows.add("start", _starts(status))
         own = services.policy.transport
         for name in transports(config):
             with rows.case(f"sync_{name}") as numbers:
@@ -59,6 +59,20 @@ def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
             limit, training = services.policy.ranks.max_tokens, numbers["training_seconds"]
             numbers["positions_per_second"] = positions(steps.samples, limit) / training
             numbers |= share_of_peak(folder, steps.samples, limit, training)
+        for count in at_once:
+            with rows.case(f"sampling_{count}") as numbers:
+                numbers |= _sampling(services, run, asked[: max(1, count // options.samples)], options)
+
+
+def uncompiled_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
+    """Measures engines that compile nothing: startup, and sampling by the number of concurrent sequences."""
+    options = sized({"prompts": 32, "samples": 8}, tiny=tiny)
+    at_once = (2, 4) if tiny else AT_ONCE
+    config = _with(config_of(options, folder), max_num_seqs=max(at_once), compile=False)
+    asked = prompts(folder, max(at_once) // options.samples or 1, options.prompt_tokens)
+    status = StatusFile()
+    with running_services(config, folder, asked, status) as (services, run):
+        rows.add("start", _starts(status))
         for count in at_once:
             with rows.case(f"sampling_{count}") as numbers:
                 numbers |= _sampling(services, run, asked[: max(1, count // options.samples)], options)
@@ -97,7 +111,7 @@ def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     taught_samples, asked = _samples_and_prompts(folder, 720 if not tiny else 8, options)
     status = StatusFile()
     with running_services(config, folder, asked, status) as (services, run):
-        rows.add("start", {**_by_name(status.starts), "total": status.seconds, "device": device_name()})
+        rows.add("start", _starts(status))
         for name, size, count in (("sft_16", 16, 25), ("sft_128", 128, 10)):
             with rows.case(name) as numbers:
                 numbers |= _sft(services, run, taught_samples, *((2, WARM_UP + 1) if tiny else (size, count)))
@@ -128,8 +142,10 @@ def _with(config: Config, **generation: Any) -> Config:
     return config.model_copy(update={"generation": config.generation.model_copy(update=generation)})
 
 
-def _by_name(starts: dict[str, float]) -> Numbers:
-    return {name.replace(" ", "_"): seconds for name, seconds in starts.items()}
+def _starts(status: StatusFile) -> Numbers:
+    """Seconds of each part of the start, and of all."""
+    parts = {name.replace(" ", "_"): seconds for name, seconds in status.starts.items()}
+    return {**parts, "total": status.seconds, "device": device_name()}
 
 
 def _sampling(services: Services, run: Run, asked: Sequence[Prompt], options: Any) -> Numbers:

@@ -19,7 +19,7 @@ from scripts.command_line import as_written, new_app, run
 
 app = new_app()
 
-Step = Literal["models", "learner", "real", "cluster", "learner_small", "tests", "trl", "sleep"]
+Step = Literal["models", "learner", "real", "cluster", "learner_small", "tests", "uncompiled", "trl", "sleep"]
 SIZE, TINY_SIZE = "random-qwen3-0.6b", "random-tiny"
 LEARNER = {
     "uniform": {"prompts": 64, "samples": 8, "rounds": 2},
@@ -122,7 +122,14 @@ def sleep(rows: Rows, folder: Path, *, tiny: bool) -> None:
     sleeping_steps(rows, str(folder), tiny=tiny)
 
 
-STEPS = {each.__name__: each for each in (models, learner, real, cluster, learner_small, tests, trl, sleep)}
+def uncompiled(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """Measures the start and the sampling of engines that compile nothing, with the random model."""
+    from scripts.benchmarks.gpu_cluster import uncompiled_steps
+
+    uncompiled_steps(rows, str(folder), tiny=tiny)
+
+
+STEPS = {each.__name__: each for each in (models, learner, real, cluster, learner_small, tests, uncompiled, trl, sleep)}
 
 
 if __name__ == "__main__":

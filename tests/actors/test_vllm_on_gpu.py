@@ -7,6 +7,7 @@ import pytest
 
 from actors.vllm_on_gpu import capture_sizes, gpu_arguments, refuse_division
 from rnr.cli import load_config
+from rnr.config import GenerationConfig
 
 
 @pytest.mark.parametrize(
@@ -31,10 +32,29 @@ def test_a_batch_is_filled_up_by_less_than_half_of_itself_once_it_has_sixteen() 
 
 
 def test_an_engine_of_two_gpus_divides_its_model_over_both() -> None:
-    both = gpu_arguments(max_num_seqs=8, gpus=2.0)
+    both = gpu_arguments(GenerationConfig(), gpus=2.0)
     assert (both["tensor_parallel_size"], both["distributed_executor_backend"]) == (2, "mp")
     for one in (0.5, 1.0):
-        assert "tensor_parallel_size" not in gpu_arguments(max_num_seqs=8, gpus=one)
+        assert "tensor_parallel_size" not in gpu_arguments(GenerationConfig(), gpus=one)
+
+
+def test_an_engine_that_does_not_compile_still_decodes_in_graphs() -> None:
+    sizes = {"cudagraph_capture_sizes": [1, 2, 4, 8]}
+    compiled, plain = (
+        gpu_arguments(GenerationConfig(max_num_seqs=8, compile=compile), gpus=1.0)["compilation_config"]
+        for compile in (True, False)
+    )
+    assert compiled == sizes
+    assert plain == {**sizes, "mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY"}
+
+
+def test_vllm_takes_what_it_is_told_about_compilation() -> None:
+    from vllm.config import CompilationConfig, CompilationMode, CUDAGraphMode
+
+    plain = CompilationConfig(**gpu_arguments(GenerationConfig(compile=False), gpus=1.0)["compilation_config"])
+    assert (plain.mode, plain.cudagraph_mode) == (CompilationMode.NONE, CUDAGraphMode.FULL_DECODE_ONLY)
+    # Graphs of decoding alone need no compilation, so vLLM does not turn them off.
+    assert not plain.cudagraph_mode.requires_piecewise_compilation()
 
 
 def test_heads_that_do_not_divide_are_refused_with_what_does(tmp_path) -> None:
@@ -78,7 +98,7 @@ def test_part_of_a_second_gpu_is_refused() -> None:
 
 def test_vllm_takes_the_arguments_by_these_names() -> None:
     vllm = pytest.importorskip("vllm")
-    arguments = gpu_arguments(max_num_seqs=8, gpus=2.0, sleeps=True)
+    arguments = gpu_arguments(GenerationConfig(max_num_seqs=8, sleep="level2"), gpus=2.0)
     assert arguments.keys() <= vllm.AsyncEngineArgs.__dataclass_fields__.keys()
     config = importlib.import_module("vllm.config").CompilationConfig
     assert arguments["compilation_config"].keys() <= config.__dataclass_fields__.keys()

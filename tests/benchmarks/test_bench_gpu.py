@@ -135,6 +135,7 @@ ON_A_GPU = (
     "sleep.",
     "cluster.sampling_",
     "learner_small.",
+    "uncompiled.",
 )
 """Parts of the names of numbers that need a GPU, a peer or a larger size, or whose step is left out here."""
 

@@ -1,7 +1,9 @@
 """Losses and log-probabilities against values and gradients worked out by hand."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,9 +14,10 @@ from torch import nn
 from learner import attention
 from learner import logprobs as logprobs_module
 from learner.batch import Weighted, collate, plan_microbatches, weigh
-from learner.logits import PLAIN
+from learner.logits import PLAIN, Logits
 from learner.logprobs import CHUNK, PolicyModel, token_logprobs
 from learner.loss import correction_weights, grpo_loss, kl_to_reference, over_sequence, sft_loss
+from learner.memory import kept_bytes
 from rnr.config import GrpoConfig
 from rnr.runs.metric_names import meaning_of
 from rnr.types import Sample
@@ -341,23 +344,48 @@ def test_log_probabilities_and_entropy_are_those_of_the_softmax_at_the_temperatu
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("rows", [1, CHUNK, CHUNK + 130])
-def test_the_gradients_of_log_probabilities_and_entropies_are_those_of_autograd(rows, temperature) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_gradients_of_log_probabilities_and_entropies_are_those_of_autograd(rows, temperature, kept) -> None:
     torch.manual_seed(0)
     head = nn.Linear(5, 11, dtype=torch.float64)
     hidden = torch.randn(rows, 5, dtype=torch.float64, requires_grad=True)
     targets = torch.randint(11, (rows,))
     grads, entropy_grads = torch.randn(2, rows, dtype=torch.float64)
-    ours = token_logprobs(head, hidden, targets, temperature)
-    logs = (head(hidden) / temperature).log_softmax(-1)
-    theirs = logs.gather(1, targets[:, None])[:, 0], -(logs.exp() * logs).sum(-1)
     leaves = [hidden, head.weight, head.bias]
-    torch.testing.assert_close(ours, theirs)
-    found, expected = (torch.autograd.grad(one @ grads, leaves, retain_graph=True) for one, _ in (ours, theirs))
-    torch.testing.assert_close(found, expected)
-    found, expected = (
-        torch.autograd.grad(one @ grads + other @ entropy_grads, leaves) for one, other in (ours, theirs)
-    )
-    torch.testing.assert_close(found, expected)
+    for entropies_count in (False, True):
+        ours = token_logprobs(head, hidden, targets, temperature, logits=Logits(kept=kept))
+        logs = (head(hidden) / temperature).log_softmax(-1)
+        theirs = logs.gather(1, targets[:, None])[:, 0], -(logs.exp() * logs).sum(-1)
+        torch.testing.assert_close(ours, theirs)
+        found, expected = (
+            torch.autograd.grad(one @ grads + (other @ entropy_grads if entropies_count else 0.0), leaves)
+            for one, other in (ours, theirs)
+        )
+        torch.testing.assert_close(found, expected)
+
+
+def test_the_output_of_the_head_is_kept_for_one_backward_pass_unless_layers_are_checkpointed() -> None:
+    head = nn.Linear(5, 11, bias=False, dtype=torch.float64)
+    hidden = torch.randn(CHUNK + 1, 5, dtype=torch.float64, requires_grad=True)
+    targets = torch.zeros(CHUNK + 1, dtype=torch.long)
+
+    def found(*, kept: bool) -> torch.Tensor:
+        return token_logprobs(head, hidden, targets, 1.0, logits=Logits(kept=kept))[0]
+
+    output = 8 * 11 * (CHUNK + 1)  # bytes of its logits
+    saved, remade = (kept_bytes(partial(found, kept=kept), head.parameters()) for kept in (True, False))
+    assert saved == remade + output
+    logprobs = found(kept=True).sum()
+    logprobs.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        logprobs.backward()
+
+
+def test_a_model_whose_layers_are_checkpointed_makes_its_logits_again(llama) -> None:
+    model = deepcopy(llama)
+    assert PolicyModel(model, PLAIN).logits.kept
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    assert not PolicyModel(model, PLAIN).logits.kept
 
 
 def test_on_a_gpu_logits_are_worked_on_in_large_blocks_with_few_launches_and_equal_results(monkeypatch) -> None:
