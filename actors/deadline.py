@@ -28,8 +28,18 @@ DEATHS = (RayActorError, NodeDiedError, OutOfMemoryError, WorkerCrashedError, Lo
 KILLED_FOR_MEMORY = "the worker was killed by Ray's memory monitor, because its host ran out of memory"
 
 
-async def answer(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError], cancel: bool = True) -> Any:
-    """What a remote call returns; raises ``lost(place: why)`` when its worker dies, gives up, or lets ``seconds`` pass.
+FIRST_START = (
+    " (deadlines.start). A first start on a host also compiles (DeepSpeed's operator, layers, vLLM's kernels), and the "
+    "next one finds what is finished: raise deadlines.start if the worker's log shows nothing else"
+)
+"""What to add where an engine is late at its start."""
+
+
+async def answer(
+    reference: Any, *, place: str, seconds: float, lost: type[RuntimeError], cancel: bool = True, late: str = ""
+) -> Any:
+    """What a remote call returns; raises ``lost(place: why)`` when its worker dies, gives up, or lets ``seconds`` pass,
+    to which the message adds ``late``.
 
     Any other exception, including a TimeoutError raised by the worker, is a bug in data or code and is raised as it
     is. A call that is no longer waited for is cancelled on its worker, unless ``cancel`` is false.
@@ -38,7 +48,7 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
     try:
         done, _ = await asyncio.wait([call], timeout=seconds)
         if not done:
-            raise lost(f"{place}: no answer within {seconds:g} s")
+            raise lost(f"{place}: no answer within {seconds:g} s{late}")
         return call.result()
     except WorkerUnusable as error:
         raise lost(f"{place}: {str(error).strip().splitlines()[-1]}") from None

@@ -17,6 +17,7 @@ from actors.label_calibration import LabelCalibration
 from actors.options import Options
 from actors.question import Labels, asked, definitions, pair, refuse_one_text, refuse_text, refuse_unasked
 from actors.rollout import RolloutWorker
+from rnr.messages import model_named
 from rnr.task.aggregation import Chosen, aggregate, apply_threshold
 from rnr.task.decoding import refuse_undecodable
 from rnr.task.extraction import Extraction, extraction
@@ -56,6 +57,8 @@ class Extractor:
         self._context_tokens = context_tokens
         self._max_new_tokens = max_new_tokens
         self._in_flight = in_flight
+        self.windows = (0, 0)
+        """How many windows of texts are answered, and how many were asked."""
         self.loop = loop
         self._calibration: LabelCalibration | None = None
 
@@ -121,13 +124,23 @@ class Extractor:
             return Extraction(sentence=text, entities=(), reasoning=None, windows=0, samples=options.samples)
         meanings = definitions(labels)
         places, prompts = self._prompts(text, tuple(names), meanings, options)
-        found = await asyncio.gather(*(self.answer(prompt, options, meanings) for prompt in prompts))
+        self._count_windows(asked=len(prompts))
+        found = await asyncio.gather(*(self._window(prompt, options, meanings) for prompt in prompts))
         parts = [
             extraction(each, prompt.example.sentence, names, samples=options.samples)
             for each, prompt in zip(found, prompts, strict=True)
         ]
         return parts[0] if len(parts) == 1 else joined(text, places, parts)
 
+    async def _window(self, prompt: Prompt, options: Options, meanings: Mapping[str, str] | None) -> Chosen:
+        found = await self.answer(prompt, options, meanings)
+        self._count_windows(answered=1)
+        return found
+
+    def _count_windows(self, answered: int = 0, asked: int = 0) -> None:
+        self.windows = (self.windows[0] + answered, self.windows[1] + asked)
+
+    @model_named("model")
     def _prompts(
         self, text: str, schema: tuple[str, ...], meanings: Mapping[str, str] | None, options: Options
     ) -> tuple[list[tuple[int, int]], list[Prompt]]:
@@ -182,6 +195,7 @@ class Extractor:
             found = await self._calibration.calibrate(prompt, found, weight, meanings)
         return apply_threshold(found, example, prompt.decoding, options.least)
 
+    @model_named("model")
     def answers(self, examples: Sequence[Example], *, decoding: Decoding, **options: Any) -> list[Chosen]:
         """The answers to examples as the model is asked in a run, whole and in order: for evaluation.
 

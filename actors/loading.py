@@ -18,6 +18,7 @@ from actors.model_files import refuse_long_context
 from actors.options import Options, refuse_limits
 from actors.output import stdout_to_stderr
 from rnr.config import GenerationConfig, ModelConfig
+from rnr.messages import model_named
 from rnr.model_folder import resolve
 from rnr.task.prompts import ChatFormat
 from rnr.types import Decoding
@@ -30,6 +31,7 @@ START = 3600.0
 """Seconds until an engine is up: a large model may come from a slow disk, and be compiled."""
 
 
+@model_named("model")
 def load(
     model: str,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from actors.delivery import Delivery
 from actors.engine import Engine, EngineSettings, Sampling
 from actors.vllm_engine import VllmEngine
+from actors.worker_log import root_cause
 from rnr.config import GenerationConfig
 from rnr.faults import PolicyGone, WorkerUnusable
 from rnr.types import Group, Prompt, Rollout
@@ -39,7 +40,7 @@ def _unusable_if(what: str) -> Iterator[None]:
     except (WorkerUnusable, PolicyGone):
         raise
     except Exception as error:
-        raise WorkerUnusable(f"{what}: {type(error).__name__}: {error}") from error
+        raise WorkerUnusable(f"{what}: {type(error).__name__}: {root_cause(str(error))}") from error
 
 
 async def rollout(engine: Engine, prompt: Prompt, sampling: Sampling) -> Group:

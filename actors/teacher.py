@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.model_files import load_tokenizer
+from rnr.messages import model_named
 from rnr.model_folder import resolve
 from rnr.synthesis.messages import Message
 from rnr.synthesis.teacher import (
@@ -45,17 +46,19 @@ async def open_teacher(settings: TeacherSettings) -> AsyncIterator[Teacher]:
         async with endpoint_client(settings.base_url) as client:
             yield EndpointTeacher(client, model=what, max_new_tokens=settings.max_new_tokens)
     elif kind == "local" and what:
-        async with _local_teacher(resolve(what), settings) as teacher:
+        with model_named(settings.who):
+            folder = resolve(what)
+            tokenizer = load_tokenizer(folder)
+        async with _local_teacher(folder, tokenizer, settings) as teacher:
             yield teacher
     else:
         raise ValueError(f"unknown teacher {settings.who!r}: give openai:MODEL, local:FOLDER or template")
 
 
 @asynccontextmanager
-async def _local_teacher(folder: str, settings: TeacherSettings) -> AsyncIterator[Teacher]:
+async def _local_teacher(folder: str, tokenizer: Any, settings: TeacherSettings) -> AsyncIterator[Teacher]:
     from actors.rollout import single_engine
 
-    tokenizer = load_tokenizer(folder)
     engine = single_engine(
         folder,
         stop_token_id=ChatFormat(tokenizer).stop_token_id,

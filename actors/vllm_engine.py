@@ -13,7 +13,8 @@ from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, am
 from actors.locked_folder import folder_for_sockets
 from actors.token_text import character_ends
 from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
-from actors.vllm_environment import literal_path, set_environment, sockets_in
+from actors.vllm_environment import literal_path, not_started, set_environment, sockets_in
+from actors.worker_log import root_cause
 from rnr.faults import WorkerUnusable
 from rnr.model_folder import SAFE_WEIGHTS
 from rnr.types import Segment
@@ -82,7 +83,10 @@ class VllmEngine:
         with ExitStack() as held:
             arguments.model = held.enter_context(literal_path(settings.model_folder))
             with sockets_in(held.enter_context(folder_for_sockets())):
-                self._engine = AsyncLLM.from_engine_args(arguments)
+                try:
+                    self._engine = AsyncLLM.from_engine_args(arguments)
+                except Exception as error:
+                    raise not_started(error) from error
             self._held = held.pop_all()
         await self._refuse_another_tokenizer()
         await self._label(0)
@@ -232,7 +236,7 @@ class VllmEngine:
             async for output in self._engine.generate(prompt, parameters, name, lora_request=self._adapter):
                 final = output
         except EngineDeadError as error:
-            raise WorkerUnusable(f"the engine died: {error}") from error
+            raise WorkerUnusable(f"the engine died: {root_cause(str(error))}") from error
         return final
 
     def _completion(self, prompt_ids: Sequence[int], completion: Any, version: int) -> Completion:

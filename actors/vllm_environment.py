@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from actors.engine import EngineSettings
 from actors.locked_folder import held_for_a_while, root_of_workers
+from actors.worker_log import root_cause
 
 SOCKETS = "VLLM_RPC_BASE_PATH"
 """The folder of an engine's sockets, which remain when it ends."""
@@ -56,3 +59,10 @@ def literal_path(folder: str) -> Iterator[str]:
         link = place / "model"
         link.symlink_to(folder)
         yield str(link)
+
+
+def not_started(error: Exception) -> RuntimeError:
+    """Why vLLM did not start, in plain text, which can be sent from one process to another: pydantic's errors cannot,
+    and quote all arguments."""
+    told = "; ".join(each["msg"] for each in error.errors()) if isinstance(error, ValidationError) else str(error)
+    return RuntimeError(f"vLLM did not start: {type(error).__name__}: {root_cause(told)}")

@@ -1,9 +1,17 @@
 """Where a worker's output goes: into the run folder, under the worker's name."""
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
+
+_ABOVE = re.compile(r"root cause above|\(above\) for the root cause|check the logs")
+"""An error of vLLM's that only refers to what its processes have printed."""
+_ERROR = re.compile(r"^(?:\(\w+ pid=\d+\) )?(?:ERROR [^\]]*\] )?((?:\w+\.)*\w*(?:Error|Exception)(?:: .*)?)$")
+"""The last line of a traceback, printed or logged by vLLM."""
+_written: list[Path] = []
+"""The file that takes the output of this process."""
 
 
 def print_to(file: str) -> bool:
@@ -20,4 +28,14 @@ def print_to(file: str) -> bool:
         os.dup2(descriptor, stream)
     os.write(descriptor, f"--- process {os.getpid()}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
     os.close(descriptor)
+    _written[:] = [Path(file)]
     return True
+
+
+def root_cause(message: str) -> str:
+    """The message of an error; for one that refers to the output above, the last other error there, if there is one."""
+    if not _ABOVE.search(message):
+        return message
+    lines = (line for file in _written for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
+    found = [match[1] for line in lines if (match := _ERROR.match(line)) and not _ABOVE.search(line)]
+    return found[-1] if found else message

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import itertools
 import logging
 import math
 import os
@@ -32,7 +31,7 @@ from cluster.ranks import LearnerLost
 from rnr.config import MergingConfig
 from rnr.files.free_space import free_space, is_cut_short, is_full, is_no_room
 from rnr.files.jsonl import read_object, strict_json
-from rnr.files.whole import rename_synced, sync_folder, write_whole
+from rnr.files.whole import free_name, rename_synced, sync_folder, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -217,16 +216,9 @@ class Checkpoints:
             except CheckpointCorrupt as corrupt:
                 if folder == found[0]:
                     raise CheckpointCorrupt(f"no checkpoint is left to resume from: {corrupt}") from None
-                aside = folder.rename(_name_of_corrupt(folder))
+                aside = folder.rename(free_name(folder.with_name(f"{folder.name}.corrupt")))
                 logger.warning(f"run: {corrupt}; renamed to {aside.name}, falling back to the previous checkpoint")
         return None
-
-
-def _name_of_corrupt(checkpoint: Path) -> Path:
-    """``NAME.corrupt``, or ``NAME.corrupt-2`` and so on if the same step was corrupt before."""
-    first = checkpoint.with_name(f"{checkpoint.name}.corrupt")
-    numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
-    return next(path for path in itertools.chain([first], numbered) if not path.exists())
 
 
 def state_files(manifest: CheckpointManifest) -> Known:

@@ -46,6 +46,8 @@ class LocalWorkers:
         """Gives this process the environment that workers of their own would have."""
         self._deadlines = deadlines
         os.environ.update(QUIET)
+        # Its warnings, about how it runs on this device, go to a log file in a run, and here between the run's lines.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         for variable, value in ELSEWHERE_ON_LOOPBACK.items():
             os.environ.setdefault(variable, value)
         if not cluster.gpus_per_learner_rank:

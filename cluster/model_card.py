@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from actors.chat_format import PROMPT_FILE
+from actors.model_files import embedding_rows
 from rnr.files.jsonl import strict_json
 from rnr.messages import few
 from rnr.model_folder import EMBEDDED_MODEL
@@ -78,14 +79,32 @@ def licence_of(folder: Path) -> str:
 
 def greedy(base_folder: Path, stop_token_id: int) -> str:
     """A greedy generation config with the base's tokens, ended by the stop token of the answers. Raises ValueError,
-    naming the file, where it says what is no token of how an answer ends."""
+    naming the file, where it says what is no token of how an answer ends; leaves out ends of ``unknown_ends``."""
     file = base_folder / "generation_config.json"
     kept = {key: value for key, value in _read(file).items() if key in _KEPT}
-    ends = kept.get("eos_token_id")
-    ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
-    if wrong := [end for end in ends if type(end) is not int]:
+    if wrong := [end for end in _ends(file) if type(end) is not int]:
         raise ValueError(f"model.path: {file}: eos_token_id must be a token id or a list of them, not {wrong[0]!r}")
+    ends = {*_ends(file)} - {*_unknown(file)}
     return strict_json({**kept, "do_sample": False, "eos_token_id": sorted({stop_token_id, *ends})}, indent=1)
+
+
+def unknown_ends(base_folder: Path) -> Iterator[str]:
+    """A note for each file of a base model that lets it end with a token that it does not have."""
+    for file in (base_folder / "config.json", base_folder / "generation_config.json"):
+        if unknown := _unknown(file):
+            rows = embedding_rows(str(base_folder))
+            yield f"{file}: eos_token_id {few(list(map(str, unknown)))} ignored: the model has {rows} tokens, from 0"
+
+
+def _ends(file: Path) -> list[Any]:
+    found = _read(file).get("eos_token_id")
+    return [] if found is None else found if isinstance(found, list) else [found]
+
+
+def _unknown(file: Path) -> list[int]:
+    """The ids among the ends in a model's file that are beyond its embeddings."""
+    rows = embedding_rows(str(file.parent))
+    return [end for end in _ends(file) if type(end) is int and rows is not None and not 0 <= end < rows]
 
 
 def _read(file: Path) -> dict[str, Any]:

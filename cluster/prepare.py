@@ -21,7 +21,7 @@ from actors.label_calibration import neutral_marks
 from actors.model_files import load_config
 from cluster.encoding import PromptEncoder, TargetEncoder
 from cluster.memory_plan import Shape, shape_of
-from cluster.model_card import card_files, greedy
+from cluster.model_card import card_files, greedy, unknown_ends
 from learner.architecture import UnsupportedModel, refuse_architecture
 from learner.folder_check import refuse_folder
 from rewards.checking import check
@@ -188,7 +188,7 @@ def prepare(
     selected = prompts.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
     encoder = TargetEncoder(prompts, decoding, on_decisions=sft.decoding == "marks")
-    defined = undefined(chat.definitions, data.definitions, selected.examples)
+    noted = (*unknown_ends(Path(folder)), *undefined(chat.definitions, data.definitions, selected.examples))
     pool, asked = ([encoder.prompt(example) for example in part] for part in (selected.pool, selected.evaluation))
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens, training=True)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
@@ -210,7 +210,7 @@ def prepare(
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
-        other_notes=(*_without_effect(sft, reward, evaluation, decoding), *defined, *selected.notes),
+        other_notes=(*_without_effect(sft, reward, evaluation, decoding), *noted, *selected.notes),
         decoding_reason=why,
         untaught=left_out((*selected.sft, *selected.held_out), decoding),
         prompt_file=prompt_file(chat, decoding, grammar=grammar, calibration=weight, catch_alls=data.asks_catch_alls),

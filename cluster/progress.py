@@ -43,7 +43,7 @@ class Progress:
 
     def is_evaluated(self) -> bool:
         """Whether the policy was evaluated as it is now."""
-        names = {"sft"} if self.stage == "sft" else {"grpo", f"grpo-{self.step:06d}"}
+        names = {"sft"} if self.stage == "sft" or self.step == 0 else {"grpo", f"grpo-{self.step:06d}"}
         return not names.isdisjoint(self.scores)
 
     def resumed(self, from_run: str) -> str:

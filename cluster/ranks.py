@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import ray
 
-from actors.deadline import answer, called
+from actors.deadline import FIRST_START, answer, called
 from actors.slots import end
 from cluster.nodes import LOOPBACK
 from learner.batch import mini_batches, plan_microbatches, weigh
@@ -227,7 +227,8 @@ class LearnerRanks:
         try:
             with span(f"learner-{rank}", phase):
                 # All ranks take every call: one that has begun would wait for another whose call was cancelled.
-                return await answer(call, place=place, seconds=seconds, lost=RankDied, cancel=False)
+                late = FIRST_START if phase == "start" else ""
+                return await answer(call, place=place, seconds=seconds, lost=RankDied, cancel=False, late=late)
         except RuntimeError as error:
             if len(self._handles) > 1 and not isinstance(error, LearnerLost) and _CUT_OFF.search(str(error)):
                 line = str(error).strip().splitlines()[-1]

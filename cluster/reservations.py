@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import Thread
 from typing import Any
 
 from ray._private import state
@@ -85,13 +86,29 @@ class Reservations:
         group = self.groups.get(name)
         if group is not None and list(self.groups.values()).count(group) == 1:
             del self.groups[name]
-            remove_placement_group(group)
+            _give_back([group])
 
-    def release_all(self) -> None:
-        """Give everything back."""
-        for group in {id(group): group for group in self.groups.values()}.values():
-            remove_placement_group(group)
+    def release_all(self, seconds: float = 5.0) -> None:
+        """Give everything back, as far as Ray answers within ``seconds``."""
+        groups = {id(group): group for group in self.groups.values()}
         self.groups.clear()
+        _give_back([*groups.values()]).join(seconds)
+
+
+def _give_back(groups: Sequence[PlacementGroup]) -> Thread:
+    """Remove placement groups in a thread that delays neither the event loop nor the end of the process: where the
+    cluster is gone each call takes most of a minute."""
+
+    def remove() -> None:
+        try:
+            for group in groups:
+                remove_placement_group(group)
+        except Exception as error:
+            logger.warning(f"a place could not be given back: {type(error).__name__}: {error}")
+
+    thread = Thread(target=remove, name="ray call", daemon=True)
+    thread.start()
+    return thread
 
 
 async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:

@@ -242,7 +242,8 @@ class Stages:
         steps, from_run = self.settings.grpo.steps, self.settings.sft.from_run
         name = "sft" if step < 0 else "grpo" if step + 1 == steps else f"grpo-{step + 1:06d}"
         if name not in self._progress.scores and (self._due(step, steps) if step >= 0 else from_run):
-            await self._evaluate(name, "grpo", max(0, step))
+            # That of a warm start stands before the lines of GRPO, which a run that is resumed may begin again.
+            await self._evaluate(name, "grpo" if step >= 0 else "sft", max(0, step))
 
     def _due(self, step: int, steps: int) -> bool:
         """Whether something is to be evaluated after this step: every so many, and after the last."""

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.deadline import answer, called
+from actors.deadline import FIRST_START, answer, called
 from actors.engine import EngineSettings
 from actors.locked_folder import move_temporary_files, sweep_host
 from actors.pool import Handle, WorkerLost
@@ -25,6 +25,7 @@ from cluster.nodes import elsewhere, unreachable
 from cluster.placement import rollout_bundle
 from cluster.ranks import LearnerRanks, RankDied
 from cluster.reservations import Reservations, room
+from cluster.start_errors import start_named
 from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
@@ -81,7 +82,7 @@ class RayWorkers:
             runtime_env={"env_vars": QUIET},
             name=name,
         )
-        return await self._wait_for_start(name, lambda: actor.remote(VllmEngine(settings)))
+        return await self._wait_for_start(name, lambda: actor.remote(VllmEngine(settings)), late=FIRST_START)
 
     async def sweep(self, seconds: float = 5.0) -> None:
         """Remove what workers that are no more have left on each node of a cluster, as far as it answers within
@@ -136,13 +137,14 @@ class RayWorkers:
     async def _called(self, place: str, call: Callable[[], Any], lost: type[RuntimeError] = WorkerLost) -> Any:
         return await called(call, place=place, seconds=self._deadlines.start, lost=lost)
 
-    async def _wait_for_start(self, name: str, make: Callable[[], Any]) -> Handle:
+    async def _wait_for_start(self, name: str, make: Callable[[], Any], *, late: str = "") -> Handle:
         place = f"{name}, phase start"
         handle = await self._called(place, make)
         try:
-            # An asynchronous actor may begin the later of two calls first.
-            for call in (self._settle(name, handle), handle.start.remote):
-                await answer(call(), place=place, seconds=self._deadlines.start, lost=WorkerLost)
+            with start_named(place, self._log(name)):
+                # An asynchronous actor may begin the later of two calls first.
+                for call in (self._settle(name, handle), handle.start.remote):
+                    await answer(call(), place=place, seconds=self._deadlines.start, lost=WorkerLost, late=late)
         except BaseException:
             ray.kill(handle)
             raise
@@ -158,7 +160,10 @@ class RayWorkers:
             if file:
                 print_to(file)
 
-        return partial(handle.__ray_call__.remote, settle, str(self._logs / f"{name}.log") if self._logs else "")
+        return partial(handle.__ray_call__.remote, settle, str(self._log(name) or ""))
+
+    def _log(self, name: str) -> Path | None:
+        return self._logs / f"{name}.log" if self._logs else None
 
     async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """All ranks, joined and with their engines built."""
@@ -186,7 +191,8 @@ class RayWorkers:
             max_tokens_per_microbatch=settings.optimizer.max_tokens_per_microbatch,
         )
         try:
-            await ranks.start(settings)
+            with start_named(place, self._log(names[0])):
+                await ranks.start(settings)
         except BaseException:
             ranks.stop()
             raise

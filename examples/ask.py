@@ -6,13 +6,15 @@ python -m examples.ask runs/demo/export
 import argparse
 import os
 
+from rnr.messages import model_named
 from rnr.model_folder import resolve
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("model", nargs="?", default=os.environ.get("RNR_MODEL", "runs/demo/export"))
 os.environ["RNR_MODEL"] = parser.parse_args().model  # the notebook reads the same variable
 try:
-    resolve(os.environ["RNR_MODEL"])
+    with model_named("model"):
+        resolve(os.environ["RNR_MODEL"])
 except ValueError as error:
     parser.error(str(error))
 

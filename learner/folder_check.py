@@ -48,6 +48,7 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
         raise UnsupportedModel(f"{error}; {others}" if unused else str(error)) from None
     if unused:
         raise UnsupportedModel(f"{type(model).__name__}: config.json does not match the weights: {others}")
+    _refuse_rotation(model, config.get_text_config())
     _refuse_rounded(names, tensors or {})
     if encoders := sorted(
         {type(part).__name__ for part in model.modules() if getattr(part, "is_decoder", True) is False}
@@ -141,6 +142,25 @@ def _is_weight(name: str, config: Any, tensors: Mapping[str, Mapping[str, Any]])
     if told is None:
         return True
     return told["dtype"].startswith(("F", "BF")) and not (_MASK.search(name) and len(told["shape"]) != 1)
+
+
+def _refuse_rotation(model: Any, text: Any) -> None:
+    """Raise UnsupportedModel where vLLM, which always goes by the config, would rotate other dimensions for positions
+    than transformers' model does, whose class may not have heard of the setting."""
+    rope = getattr(text, "rope_parameters", None) or {}
+    named = (getattr(text, name, None) for name in ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction"))
+    factor = rope.get("partial_rotary_factor") or next(filter(None, named), None)
+    # Other types have their own use of it, which transformers and vLLM share.
+    if factor is None or rope.get("rope_type") != "default":
+        return
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    there = next((2 * len(values) for name, values in model.named_buffers() if name.endswith("rotary_emb.inv_freq")), 0)
+    if there and there != int(head * factor):
+        raise UnsupportedModel(
+            f"config.json has partial_rotary_factor {factor}, by which vLLM would rotate {int(head * factor)} of "
+            f"{head} dimensions, while transformers' {type(model).__name__} rotates {there}: in a copy of the folder, "
+            "remove it if the weights were trained without it"
+        )
 
 
 def _refuse_rounded(names: Iterable[str], tensors: Mapping[str, Mapping[str, Any]]) -> None:

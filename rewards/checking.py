@@ -7,6 +7,7 @@ from contextlib import chdir
 
 from rewards.composite import BREVITY, NONE, OF_EVERY_ANSWER, PRESETS, REWARDS, plan_of_weights, unknown_preset
 from rewards.user import custom, trial
+from rewards.user.exits import no_exit
 from rewards.user.lookup import find
 from rnr.config import RewardConfig, ScorerConfig
 
@@ -21,7 +22,8 @@ def check(options: RewardConfig) -> None:
     name. A user's own reward is called once (``rewards.user.trial``); one that is a class or needs a GPU is only
     inspected, and tried in its worker.
     """
-    with chdir("."):  # a user's code may leave the working folder, to which the paths of a config are relative
+    # A user's code may leave the working folder, to which the paths of a config are relative, and the process.
+    with chdir("."), no_exit():
         _check_scorers(options)
         _check_preset(options)
 

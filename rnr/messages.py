@@ -1,7 +1,8 @@
 """Parts of messages: counted nouns, shortened lists, the nearest name; and a console without markup."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,19 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``; did you mean 'steps'?``, with the nearest of the known names; empty where none is near."""
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
+@contextmanager
+def model_named(given: str) -> Iterator[None]:
+    """Errors of the block about ``model.path`` begin with ``given``, what the caller of a command or function has in
+    place of that key."""
+    try:
+        yield
+    except ValueError as error:
+        key = "model.path: "
+        if not str(error).startswith(key):
+            raise
+        raise type(error)(f"{given}: {str(error).removeprefix(key)}") from error.__cause__
 
 
 def plain_console(**options: Any) -> "Console":

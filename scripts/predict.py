@@ -42,10 +42,10 @@ from scripts.command_line import (
     threshold_option,
     within,
 )
+from scripts.progress import progress_shown
 from scripts.questions import Form, Question, read_questions, schema_option
 
 app = new_app()
-PROGRESS_SECONDS = 5.0
 _CONTEXT_TOKENS = ModelConfig().context_tokens
 
 
@@ -125,7 +125,7 @@ def _answer(
 
         with load(model, **options) as extractor:
             pairs = _noting(_answered(questions, extractor.stream), options["threshold"])
-            _show(pairs, out or stdout, as_json=as_json)
+            _show(pairs, out or stdout, lambda: extractor.windows, as_json=as_json)
 
 
 def _answered(
@@ -225,19 +225,23 @@ def _is_no_answer(row: Mapping[str, Any], question: Question | None) -> str:
     return "" if other is None else f"it has the label {other!r}, which is not asked for"
 
 
-def _show(pairs: Iterator[tuple[Question, Extraction]], stream: TextIO, *, as_json: bool) -> None:
+def _show(
+    pairs: Iterator[tuple[Question, Extraction]],
+    stream: TextIO,
+    windows: Callable[[], tuple[int, int]],
+    *,
+    as_json: bool,
+) -> None:
     """Write each result as soon as it is there; progress and a summary go to stderr."""
-    begin = last = time.monotonic()
+    begin = time.monotonic()
     done = 0
     notes: Counter[str] = Counter()
-    for question, found in pairs:
-        stream.write(json_line({**question.name, **found.row()}) if as_json else _plain(found))
-        stream.flush()
-        done += 1
-        notes.update(_notes(found))
-        if time.monotonic() - last > PROGRESS_SECONDS:
-            last = time.monotonic()
-            print(f"{counted(done, 'text')}, {done / (last - begin):.1f} per second", file=sys.stderr, flush=True)
+    with progress_shown(lambda: done, windows):
+        for question, found in pairs:
+            stream.write(json_line({**question.name, **found.row()}) if as_json else _plain(found))
+            stream.flush()
+            done += 1
+            notes.update(_notes(found))
     seconds = time.monotonic() - begin
     summary = "".join(f"; {count} {what}" for what, count in notes.items())
     print(f"{counted(done, 'text')} in {seconds:.1f} s{summary}", file=sys.stderr, flush=True)

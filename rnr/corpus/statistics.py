@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnr.corpus.decontamination import sentence_key
+from rnr.messages import model_named
 from rnr.model_folder import resolve
 from rnr.types import Example
 
@@ -32,6 +33,7 @@ def words(sentences: Sequence[str]) -> list[int]:
     return [len(sentence.split()) for sentence in sentences]
 
 
+@model_named("--model")
 def tokens_of(model: str) -> Lengths:
     """Counts tokens with the model's tokenizer.json, because importing transformers takes ten times as long."""
     from tokenizers import Tokenizer

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,12 @@ from typing import IO
 LAG_SECONDS = 60.0
 """Within which a host sees what another has written on a disk that they share: NFS refreshes a folder only now and
 then."""
+
+
+def free_name(path: Path) -> Path:
+    """``path``, or ``path.1``, ``path.2`` and so on where that is there: a name to move something aside to."""
+    numbered = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
+    return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
 def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:

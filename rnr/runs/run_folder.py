@@ -11,7 +11,7 @@ from typing import Any
 from rnr.config import ModelConfig, RunConfig
 from rnr.files.free_space import unwritable
 from rnr.files.jsonl import read_object, strict_json
-from rnr.files.whole import write_whole
+from rnr.files.whole import free_name, write_whole
 from rnr.messages import few
 from rnr.runs.lock import is_active, remove_locked, take_lock
 from rnr.runs.status import read_status
@@ -146,10 +146,7 @@ def warm_start_folder(from_run: str, run: RunConfig, tree: Mapping[str, Any]) ->
 
 
 def _move_aside(folder: Path) -> None:
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        number += 1
-    folder.rename(aside)
+    aside = folder.rename(free_name(folder))
     logger.info(f"run: moved the earlier {folder.name} to {aside}")
 
 

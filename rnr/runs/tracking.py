@@ -111,7 +111,9 @@ class Tracker:
 
         def wanted(row: Any) -> bool:
             at = order.get(row.get("stage", "grpo"), 2), row["step"]
-            again = not evaluated and "val/f1" in row and at == (order[stage], step - 1)
+            # Before the first step of GRPO comes the evaluation of the warm start.
+            before = at == (order[stage], step - 1) if step else (stage, row.get("stage")) == ("grpo", "sft")
+            again = not evaluated and "val/f1" in row and before
             return at < (order[stage], step) and not again
 
         for name in ("metrics.jsonl", "rollouts.jsonl", "tokens.jsonl"):

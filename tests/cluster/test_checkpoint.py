@@ -598,5 +598,5 @@ def test_a_checkpoint_that_is_corrupt_for_the_second_time_is_put_aside_too(tmp_p
         _save(checkpoints, "grpo", 2, 12)
         _flip_a_bit(tmp_path / "000012-grpo-000002" / "state")
         assert _restore(checkpoints)[1].weight == 11
-    assert "renamed to 000012-grpo-000002.corrupt-2," in caplog.text
+    assert "renamed to 000012-grpo-000002.corrupt.1," in caplog.text
     assert _names(checkpoints) == ["000011-grpo-000001"]

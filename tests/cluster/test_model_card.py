@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cluster.model_card import SETTINGS, card_files, greedy, licence_of
+from cluster.model_card import SETTINGS, card_files, greedy, licence_of, unknown_ends
 from rnr.cli import known_keys
 
 SCORES = {
@@ -85,6 +85,16 @@ def test_an_end_that_is_no_token_is_named_with_its_file(tmp_path, eos) -> None:
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": eos}))
     with pytest.raises(ValueError, match=r"model\.path: .*generation_config\.json: eos_token_id must be a token id"):
         greedy(tmp_path, 7)
+
+
+def test_an_end_that_the_model_has_no_token_for_is_left_out_and_noted(tmp_path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "vocab_size": 12, "eos_token_id": 50256}')
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [11, 12, -1]}')
+    assert json.loads(greedy(tmp_path, 7))["eos_token_id"] == [7, 11]
+    assert list(unknown_ends(tmp_path)) == [
+        f"{tmp_path / 'config.json'}: eos_token_id 50256 ignored: the model has 12 tokens, from 0",
+        f"{tmp_path / 'generation_config.json'}: eos_token_id 12, -1 ignored: the model has 12 tokens, from 0",
+    ]
 
 
 def test_the_snippets_are_programs_and_ask_as_the_model_was_trained(tmp_path) -> None:

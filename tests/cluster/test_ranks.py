@@ -109,6 +109,17 @@ def test_a_rank_waits_for_the_others_as_long_as_the_longest_thing_may_take_that_
     assert start == ("start", "127.0.0.1", 4711, deadlines.start, collectives)
 
 
+def test_a_rank_that_is_late_at_its_start_is_said_to_compile_perhaps(monkeypatch) -> None:
+    class Late(Starting):
+        async def _called(self, method: str, *arguments: Any) -> Any:
+            return await (asyncio.sleep(60) if method == "start" else super()._called(method, *arguments))
+
+    ranks = LearnerRanks([Late()], deadlines=DeadlineConfig(start=0.2), max_tokens_per_microbatch=64)
+    said = r"learner rank 0, phase start: no answer within 0\.2 s \(deadlines\.start\)\. A first start .* also compiles"
+    with pytest.raises(LearnerLost, match=said):
+        asyncio.run(ranks.start(SimpleNamespace(reached_by_engines=False)))  # type: ignore[arg-type]
+
+
 def _ranks(*outcomes) -> LearnerRanks:
     """Ranks whose ``score`` does what is given: returns a value, or raises an exception after so many seconds."""
 

@@ -13,6 +13,7 @@ from cluster import reservations
 from cluster.placement import Bundle
 from cluster.reservations import Reservations
 
+PLACE: Any = object()
 BUNDLE = Bundle(members=("rollout-0",), resources={"CPU": 1.0}, held=True)
 
 
@@ -61,3 +62,29 @@ def test_a_place_that_nobody_waits_for_any_more_is_given_back(monkeypatch) -> No
     late.may_answer.set()
     assert late.removed_one.wait(10)
     assert late.removed == late.made
+
+
+@pytest.mark.parametrize("give_back", [lambda held: held.release("rollout-0"), lambda held: held.release_all(0.1)])
+def test_a_cluster_that_is_gone_keeps_nobody_who_gives_a_place_back(monkeypatch, give_back) -> None:
+    may_end, ended = threading.Event(), threading.Event()
+
+    def remove(_group: object) -> None:
+        may_end.wait(10)
+        ended.set()
+
+    monkeypatch.setattr(reservations, "remove_placement_group", remove)
+    held = Reservations({"rollout-0": PLACE})
+    give_back(held)
+    assert not held.groups
+    assert not ended.is_set()
+    may_end.set()
+    assert ended.wait(10)
+
+
+def test_a_place_that_cannot_be_given_back_is_reported(monkeypatch, caplog) -> None:
+    def remove(_group: object) -> None:
+        raise OSError("the GCS is gone")
+
+    monkeypatch.setattr(reservations, "remove_placement_group", remove)
+    Reservations({"rollout-0": PLACE}).release_all()
+    assert caplog.messages == ["a place could not be given back: OSError: the GCS is gone"]

@@ -18,6 +18,7 @@ from cluster.rebuilds import REBUILDS
 from cluster.stages import Stages
 from rnr.config import MergingConfig, SftConfig
 from rnr.faults import Stopped
+from tests.jsonl import read_jsonl
 from tests.stages import EVALUATION, Policy, evaluated, make_stages
 
 
@@ -126,6 +127,10 @@ def test_a_warm_start_whose_scores_were_not_taken_over_is_evaluated_before_grpo(
     stages.checkpoints.restore = restore
     asyncio.run(stages.run_all(1.0))
     assert made == names
+    # In the stage before GRPO's, whose lines go when the run is resumed from its first checkpoint.
+    file = tmp_path / "metrics.jsonl"
+    lines = read_jsonl(file) if file.exists() else []
+    assert [(row["stage"], row["step"]) for row in lines] == [("sft", 0)] * len(names)
 
 
 def test_a_merged_policy_is_published_evaluated_and_exported_and_in_no_checkpoint(tmp_path) -> None:

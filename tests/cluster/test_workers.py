@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from cluster.gpus import worker_gpus  # noqa: E402
 from cluster.placement import bundles  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from cluster.reservations import reserve  # noqa: E402
+from cluster.start_errors import StartFailed  # noqa: E402
 from cluster.workers import RayWorkers  # noqa: E402
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig  # noqa: E402
 from rnr.types import Example, Group, Mention, Prompt  # noqa: E402
@@ -74,10 +76,10 @@ def test_a_node_tells_all_its_gpus_to_a_task_that_has_none() -> None:
     assert [gpu.gib for gpu in found.gpus] == [80.0, 23.0]
 
 
-def _workers() -> RayWorkers:
+def _workers(logs: Path | None = None) -> RayWorkers:
     from cluster.workers import Reservations
 
-    return RayWorkers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}))
+    return RayWorkers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}), logs)
 
 
 def _group() -> Group:
@@ -104,14 +106,19 @@ def test_a_reward_that_fails_in_its_worker_is_refused_before_the_run_begins(tmp_
         "    if ray.get_runtime_context().get_actor_id():\n        raise OSError('no model here')\n    return 0.5\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ValueError, match=r"reward 'fails_elsewhere:half'.*OSError: no model here"):
-        asyncio.run(_workers().reward("reward-1.0", RewardConfig(preset="fails_elsewhere:half"), 8))
+    workers = _workers(tmp_path)
+    with pytest.raises(StartFailed) as refused:
+        asyncio.run(workers.reward("reward-1.0", RewardConfig(preset="fails_elsewhere:half"), 8))
+    message = str(refused.value)
+    assert message.startswith("reward-1.0, phase start: ValueError: reward 'fails_elsewhere:half'")
+    assert message.endswith(f"its traceback and its output: {tmp_path / 'reward-1.0.log'}")
+    assert "OSError: no model here" in message
+    assert "Traceback" not in message
+    assert 'trial.py", line' in (tmp_path / "reward-1.0.log").read_text()
 
 
 def test_an_actor_has_its_workers_name_and_prints_and_logs_into_the_run_folder(tmp_path) -> None:
-    from cluster.workers import Reservations
-
-    workers = RayWorkers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}), tmp_path)
+    workers = _workers(tmp_path)
 
     async def work() -> None:
         worker = await workers.reward("reward-7.0", RewardConfig(), 8)

@@ -58,8 +58,8 @@ IDA = ("Ida ran", [("Ida", "per")])
         ("Ida B\nran O\n", UNNAMED),
         ("Ida\tX\tB-PER\nran\tY\t_\n", OTHER_OUTSIDE.format("'_'")),
         ("Wort\tArt\nIda\tB-PER\nran\tO\n", "the first line (Wort, Art) is a header and was passed over"),
-        ("Ida/B-PER ran/O\n", "each token with its tag behind it on one line (token/tag)"),
-        ("Ida|NNP|I-PER ran|VBD|O\n", "each token with its tag behind it on one line (token|tag)"),
+        ("Ida/B-PER ran/O\n", "each token with its tag after it on one line (token/tag)"),
+        ("Ida|NNP|I-PER ran|VBD|O\n", "each token with its tag after it on one line (token|tag)"),
         (
             "1\tIda\tIda\tPROPN\t_\t_\t0\troot\t_\tNE=B-PER|x=1\n2\tran\trun\tVERB\t_\t_\t1\tx\t_\tNE=O\n",
             "those of NE=",

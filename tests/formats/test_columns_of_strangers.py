@@ -116,7 +116,7 @@ def test_what_divides_sentences_in_the_place_of_a_blank_line_is_named(tmp_path, 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.conll", '"Ida"\t"B-PER"\n"ran"\t"O"\n\n"Bo"\t"B-PER"\n', "every word stands in quotation marks"),
+        ("a.conll", '"Ida"\t"B-PER"\n"ran"\t"O"\n\n"Bo"\t"B-PER"\n', "every word is in quotation marks"),
         ("a.conll", "Ida PER\nran None\n\nBo PER\nsat None\n", "if 'None' in column 2 marks what is no mention"),
         ("a.conll", "Ida PER\nran OTHER\n\nBo PER\nsat OTHER\n", "if 'OTHER' in column 2 marks what is no mention"),
         ("a.txt", "Ida: B-PER\nran: O\n\nBo: B-PER\nsat: O\n", "every word ends with ':', which seems to divide"),
@@ -125,7 +125,7 @@ def test_what_divides_sentences_in_the_place_of_a_blank_line_is_named(tmp_path, 
         ("a.txt", "[PER Ida Noor] ran to [LOC Oslo].\n[PER Bo] sat.\n", "marked inside the text ([PER Ida Noor])"),
         ("a.txt", "@@Ida## ran\n@@Bo## sat now\n", "marked inside the text (@@Ida##)"),
         ("a.tsv", 'Ida ran\t[[0,3,"PER"]]\nBo sat\t[[0,2,"PER"]]\n', "column 2 has lists: name the columns in a line"),
-        ("a.txt", "Ida ran|||0,1 PER\nBo sat|||0,1 PER\n", "spans of tokens below their sentence or behind it"),
+        ("a.txt", "Ida ran|||0,1 PER\nBo sat|||0,1 PER\n", "spans of tokens below their sentence or after it"),
         ("a.data", "Ida ran\nN V\n0,1 PER|1,2 X\n\nBo sat\nN V\n0,1 PER\n\n", "spans of tokens below their sentence"),
         ("a.con", 'c="ida" 1:0 1:0||t="person"\nc="bo" 2:0 2:0||t="person"\n', "the concepts of i2b2"),
         ("a.txt", "T1\tPER 0 3\tIda\nT2\tLOC 8 12\tOslo\n", "lines of brat"),
@@ -238,6 +238,6 @@ def test_what_conll_u_says_of_spaces_behind_a_tag_is_no_part_of_it(tmp_path) -> 
 def test_numbers_of_words_that_begin_anew_without_a_blank_line_are_told(tmp_path, first) -> None:
     lines = f"{first}\tIda\tB-PER\n{first + 1}\tran\tO\n{first}\tBo\tB-PER\n{first + 1}\tsat\tO\n"
     found, problems, _ = read(written(tmp_path / "a.tsv", lines))
-    assert (found, "column 1 numbers the words of a sentence and begins anew" in problems) == ([], True)
+    assert (found, "column 1 numbers the words of a sentence and begins again" in problems) == ([], True)
     divided = lines.replace(f"O\n{first}", f"O\n\n{first}")
     assert read(written(tmp_path / "b.tsv", divided))[1] == ""

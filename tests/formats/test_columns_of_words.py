@@ -210,7 +210,8 @@ def test_names_of_sentences_that_no_blank_line_divides_are_an_error(tmp_path) ->
     lines = _lines("d_a d_a d_a d_b d_b d_b", "Ida ran to Bo sat to", "B-PER O O B-PER O O")
     problems = read(written(tmp_path / "a.tsv", lines))[1]
     assert (
-        "column 1 names the sentence or document of each word (d_a, d_b), and no blank line stands between" in problems
+        "column 1 names the sentence or document of each word (d_a, d_b), and there is no blank line between"
+        in problems
     )
 
 
@@ -297,7 +298,7 @@ def test_inner_names_without_o_are_no_lines_whose_last_column_is_the_tag(tmp_pat
     assert "--tag-column" not in problems
     assert "line 3: 3 columns where most lines have 2; column 3 holds another tag: write O there on lines" in problems
     notes = read(tmp_path / "a.tsv", tag_column=-1)[2]
-    assert "the last as the tags, and not the tags that stand before it" in notes
+    assert "the last as the tags, and not the tags before it" in notes
     uneven = "Bank\tB-ORG\nof\tI-ORG\nChina\tx\tI-ORG\nsat\tO\n\nIda\tB-PER\n"
     assert "(--tag-column -1 reads the last of each)" in read(written(tmp_path / "b.tsv", uneven))[1]
 

@@ -88,10 +88,10 @@ def test_entity_mentions_are_read_where_their_place_is_clear(tmp_path) -> None:
 def test_a_pair_of_texts_says_what_is_not_in_its_sentence(tmp_path) -> None:
     row = {"text": "The system shall encrypt data.", "entities": [["system", "ACTOR"], ["security", "QUALITY"]]}
     problems = read(written(tmp_path / "a.jsonl", [row]))[1]
-    assert "entities[1]: neither 'security' nor 'QUALITY' stands in the sentence" in problems
+    assert "entities[1]: neither 'security' nor 'QUALITY' is in the sentence" in problems
     both = {"text": "Ada met a person", "entities": [["Ada", "person"]]}
     problems = read(written(tmp_path / "b.jsonl", [both]))[1]
-    assert "entities[0]: 'Ada' and 'person' both stand in the sentence" in problems
+    assert "entities[0]: 'Ada' and 'person' both are in the sentence" in problems
 
 
 def test_one_pair_under_a_text_is_its_place(tmp_path) -> None:

@@ -53,7 +53,7 @@ def test_what_gzip_has_compressed_is_named_by_what_it_is(tmp_path, name, content
         ('{"text": "Ada\tran", "entities": []}', r"is written \t or \n in JSON"),
         ('{"text": "Ada\nran", "entities": []}', r"a line break inside of it is written \n"),
         ('{\u201ctext\u201d: "Ada ran"}', "quotation marks are straight in JSON"),
-        (f"{_ADA}\0\0\n", "zero bytes stand behind it"),
+        (f"{_ADA}\0\0\n", "there are zero bytes after it"),
     ],
 )
 def test_a_text_that_is_not_as_json_writes_it_is_told_how(tmp_path, line, said) -> None:
@@ -99,7 +99,7 @@ def _twice(rows: tuple[str, ...], times: int) -> str:
 
 @pytest.mark.parametrize("rows", [_ROWS, ("Ada\tPER", "ran\tO", "", "Bo\tPER", "sat\tO")])
 def test_a_blank_line_after_every_row_is_refused_where_more_of_them_divide_sentences(tmp_path, rows) -> None:
-    said = "a blank line stands after nearly every row, and more than one between some"
+    said = "a blank line is after nearly every row, and more than one between some"
     found, problems, _ = read(written(tmp_path / "a.tsv", _twice(rows, 6)))
     assert found == []
     assert said in problems
@@ -110,13 +110,13 @@ def test_a_blank_line_after_every_row_is_refused_where_more_of_them_divide_sente
 
 def test_a_blank_line_after_every_row_is_refused_where_a_tag_goes_on(tmp_path) -> None:
     problems = read(written(tmp_path / "a.tsv", "Ada\tB-PER\n\nNoor\tI-PER\n\nran\tO\n\n" * 8))[1]
-    assert "a blank line stands after nearly every row, so that I-PER follows nothing" in problems
+    assert "a blank line is after nearly every row, so that I-PER follows nothing" in problems
 
 
 def test_sentences_of_one_word_are_read_and_noted(tmp_path) -> None:
     found, problems, notes = read(written(tmp_path / "a.tsv", "".join(f"name{at}\tB-X\n\n" for at in range(20))))
     assert (len(found), problems) == (20, "")
-    assert "20 sentences are one token each: does a blank line stand after every row" in notes
+    assert "20 sentences are one token each: is there a blank line after every row" in notes
 
 
 _QUERIES = [f"name{at}\tB-X\n\n" for at in range(100)]
@@ -150,7 +150,7 @@ def test_marks_of_documents_are_no_blank_lines_between_short_texts(tmp_path, mar
 
 def test_a_blank_line_after_every_row_is_refused_where_two_divide_sentences_and_a_tag_goes_on(tmp_path) -> None:
     rows = "Ada\tB-PER\n\nNoor\tI-PER\n\nran\tO\n\n\n" * 8
-    said = "a blank line stands after nearly every row, and more than one between some"
+    said = "a blank line is after nearly every row, and more than one between some"
     assert said in read(written(tmp_path / "a.tsv", rows))[1]
     assert said in read(written(tmp_path / "a.csv", _as_table(rows)))[1]
 
@@ -171,4 +171,4 @@ def test_words_with_quotation_marks_as_csv_writes_them_are_read_without(tmp_path
     text = "".join(f"{word}{mark}{tag}\n" for word, tag in zip(words, tags, strict=True))
     found, problems, notes = read(written(tmp_path / "a.tsv", text))
     assert (found, problems) == ([(" ".join(words.values()), [('"Ada', "PER")])], "")
-    assert "4 words stand in quotation marks, and each of theirs is written twice" in notes
+    assert "4 words are in quotation marks, and each of theirs is written twice" in notes

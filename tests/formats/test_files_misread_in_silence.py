@@ -36,7 +36,7 @@ def test_sentences_that_are_told_by_names_alone_are_refused(tmp_path) -> None:
     lines = "s1\tAda\tB-PER\ns1\tran\tO\ns2\tBo\tB-PER\ns2\tsat\tO\n"
     found, problems, _ = read(written(tmp_path / "a.tsv", lines))
     assert found == []
-    assert "column 1 names the sentence or document of each word (s1, s2), and no blank line" in problems
+    assert "column 1 names the sentence or document of each word (s1, s2), and there is no blank line" in problems
 
 
 def test_a_word_that_comes_again_and_again_is_a_word(tmp_path) -> None:
@@ -170,9 +170,9 @@ def test_files_and_folders_of_data_that_are_not_read_are_named(tmp_path, names, 
     [
         (
             ("train.jsonl", "test.jsonl", "doc1.txt", "doc1.ann"),
-            "brat's documents stand beside test.jsonl, train.jsonl; ",
+            "brat's documents are beside test.jsonl, train.jsonl; ",
         ),
-        (("x.txt", "x.ann", "train/y.txt", "train/y.ann"), "brat's documents stand beside train; "),
+        (("x.txt", "x.ann", "train/y.txt", "train/y.ann"), "brat's documents are beside train; "),
         (("train.jsonl", "test.xlsx"), "the split test cannot be read: test.xlsx is a spreadsheet; "),
         (("train.jsonl", "dev.jsonl.zst"), "the split dev cannot be read: dev.jsonl.zst is compressed with zstd; "),
         (("train.jsonl", "dev.jsonl.bz2"), "the split dev cannot be read: dev.jsonl.bz2 is compressed with bzip2; "),

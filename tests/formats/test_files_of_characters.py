@@ -77,7 +77,7 @@ def test_every_format_with_tokens_joins_those_that_are_characters(tmp_path, name
     found, problems, notes = read(written(tmp_path / name, content[name]))
     assert (found, problems) == ([ROAD], "")
     assert f"1 {CHARACTERS} (row " in notes
-    assert "3 tokens are empty or blank, and stand as spaces in their sentences" in notes
+    assert "3 tokens are empty or blank, and became spaces in their sentences" in notes
     assert read(tmp_path / name, spaces="always")[0][0][0] == " ".join(KLUE)
 
 
@@ -151,7 +151,7 @@ def test_a_token_that_is_a_space_is_one_where_its_tag_is_o(tmp_path, ending) -> 
     text = table if ending == "csv" else columns
     found, problems, notes = read(written(tmp_path / f"a.{ending}", text))
     assert (found, problems) == ([("ผม สมชาย", [("สมชาย", "PER")])], "")
-    assert "1 tokens are empty or blank, and stand as spaces in their sentences" in notes
+    assert "1 tokens are empty or blank, and became spaces in their sentences" in notes
     tagged = text.replace(" \tNN\tO", " \tNN\tB-LOC").replace("1, ,O", "1, ,B-LOC")
     problems = read(written(tmp_path / f"b.{ending}", tagged))[1]
     assert ("line 2: no word beside its tag" if ending == "tsv" else "line 3: no word, or no tag") in problems
@@ -167,7 +167,7 @@ def test_a_token_that_is_a_space_may_stand_inside_of_a_mention(tmp_path, ending)
     text = table if ending == "csv" else "".join(f"{word}\t{tag}\n" for word, tag in rows)
     found, problems, notes = read(written(tmp_path / f"a.{ending}", text))
     assert (found, problems) == ([("วันที่31 ตุลาคมดี", [("31 ตุลาคม", "DATE")])], "")
-    assert "1 tokens are empty or blank, and stand as spaces" in notes
+    assert "1 tokens are empty or blank, and became spaces" in notes
     # One that would be a mention alone, or begin one, may be what is left of a word.
     for tag in ("I-LOC", "B-DATE"):
         found, problems, _ = read(written(tmp_path / f"b.{ending}", text.replace("I-DATE", tag, 1)))

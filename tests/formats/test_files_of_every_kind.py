@@ -30,7 +30,7 @@ def test_an_end_that_is_missing_is_an_error_where_all_others_are_there(tmp_path)
     lines = "Ida E-PER\nmet O\n\nBo I-PER\nran O\n"
     found, problems, _ = read(written(tmp_path / "a.conll", lines))
     assert found == [("Ida met", [("Ida", "PER")])]
-    assert "line 4: I-PER cannot stand before O (IOE2)" in problems
+    assert "line 4: I-PER cannot come before O (IOE2)" in problems
 
 
 def test_the_chunks_of_the_german_conll_2003_are_no_column_of_names(tmp_path) -> None:
@@ -83,7 +83,7 @@ def test_a_key_that_stands_there_twice_is_an_error_of_its_row(tmp_path, row) -> 
 
 
 def test_a_comma_behind_a_row_is_named(tmp_path) -> None:
-    assert "a comma stands behind the value" in read(written(tmp_path / "a.jsonl", f"{json.dumps(ROW)},\n" * 2))[1]
+    assert "there is a comma after the value" in read(written(tmp_path / "a.jsonl", f"{json.dumps(ROW)},\n" * 2))[1]
 
 
 def test_control_characters_of_windows_texts_read_as_latin_1_are_noted(tmp_path) -> None:

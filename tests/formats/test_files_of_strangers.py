@@ -8,9 +8,9 @@ from tests.reading_files import ADA, BO, read, written
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.json", '[{"text": "Ada ran", "entities": []},\n]', "a comma stands behind the last of a list"),
-        ("a.jsonl", '{"text": "Ada ran", "entities": [[0, 3, "PER"],]}\n{}\n', "a comma stands behind the last"),
-        ("a.jsonl", '{"text": "Ada ran"}{"text": "Bo"}\n{}\n', "another value stands behind it"),
+        ("a.json", '[{"text": "Ada ran", "entities": []},\n]', "there is a comma after the last of a list"),
+        ("a.jsonl", '{"text": "Ada ran", "entities": [[0, 3, "PER"],]}\n{}\n', "there is a comma after the last"),
+        ("a.jsonl", '{"text": "Ada ran"}{"text": "Bo"}\n{}\n', "another value comes after it"),
         ("a.json", 'TRAIN_DATA = [("Ada", {})]', "this is a program"),
         ("a.json", 'callback({"a": 1});', "this is a program"),
         ("a.json", "[{'text': 'Ada'}]", "this is how Python shows an object"),
@@ -22,7 +22,7 @@ from tests.reading_files import ADA, BO, read, written
         ("a.csv", "", "it is empty"),
         ("a.csv", "text,entities\n", "there is no row below its first line (text, entities)"),
         ("a.csv", "Ada B-PER\nran O\n", "give its name the ending .conll"),
-        ("a.csv", "My data,,\nsentence_id,word,tag\n1,Ada,B-PER\n", "take away what stands above the names"),
+        ("a.csv", "My data,,\nsentence_id,word,tag\n1,Ada,B-PER\n", "remove what is above the names"),
     ],
 )
 def test_files_that_are_not_read_say_what_to_do(tmp_path, name, text, said) -> None:

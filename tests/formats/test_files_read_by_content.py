@@ -13,14 +13,14 @@ from tests.reading_files import ADA, BO, ROW, read, written
 def test_a_file_with_an_ending_of_its_own_is_read_by_what_stands_in_it(tmp_path, name) -> None:
     found, problems, notes = read(written(tmp_path / name, "Ada B-PER\nran O\n\nBo B-PER\nsat O\n"))
     assert (found, problems) == ([ADA, BO], "")
-    assert "tells no format, which was found out by what stands in the file" in notes
+    assert "names no format, which was detected from the contents" in notes
     assert read(written(tmp_path / "a.manifest", [ROW]))[0] == [ADA]
 
 
 def test_a_text_of_no_format_is_refused_with_what_it_lacks(tmp_path) -> None:
     found, problems, _ = read(written(tmp_path / "a.xyz", "Ada ran home to Rome .\n"))
     assert found == []
-    assert "the ending .xyz tells no known format" in problems
+    assert "the ending .xyz names no known format" in problems
     assert "read as text: no column holds tags" in problems
 
 
@@ -56,7 +56,7 @@ def test_a_line_may_hold_the_words_of_a_sentence_and_then_its_tags(tmp_path, mar
     text = f"Ada ran{mark}B-PER O\nBo sat{mark}B-PER O\n"
     found, problems, notes = read(written(tmp_path / "a.txt", text))
     assert (found, problems) == ([ADA, BO], "")
-    assert "each line holds the words of a sentence and behind" in notes
+    assert "each line holds the words of a sentence and after" in notes
 
 
 def test_a_line_with_fewer_tags_than_words_is_an_error_by_its_line(tmp_path) -> None:
@@ -68,8 +68,8 @@ def test_a_line_with_fewer_tags_than_words_is_an_error_by_its_line(tmp_path) -> 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("Ada ran\nB-PER O\n\nBo sat\nB-PER O\n", "tags stand among the words"),
-        ("科0\tB-PER\n技1\tI-PER\n人0\tO\n", "every word is a character with a number behind it"),
+        ("Ada ran\nB-PER O\n\nBo sat\nB-PER O\n", "tags are among the words"),
+        ("科0\tB-PER\n技1\tI-PER\n人0\tO\n", "every word is a character with a number after it"),
         ("<START:person> Ada <END> ran .\n", "marked inside the text (<START:person>): take the marks out"),
         ('<ENAMEX TYPE="PERSON">Ada</ENAMEX> ran .\n', "marked inside the text"),
         ("[Ada](person) ran .\n", "marked inside the text ([Ada](person))"),

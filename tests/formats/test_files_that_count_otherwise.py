@@ -122,9 +122,9 @@ def test_groups_of_spans_beside_the_entities_of_a_document_are_noted(tmp_path) -
 @pytest.mark.parametrize(
     ("text", "place", "said"),
     [
-        ("Ada ran", [1, 4], "it stands at [0:3], 1 before that"),
-        ("a  b Ada ran", [4, 7], "it stands at [5:8], 1 behind that"),
-        ("Ada and Ada", [6, 9], "it stands at [8:11], 2 behind that"),
+        ("Ada ran", [1, 4], "it is at [0:3], 1 before that"),
+        ("a  b Ada ran", [4, 7], "it is at [5:8], 1 after that"),
+        ("Ada and Ada", [6, 9], "it is at [8:11], 2 after that"),
         ("Ada ran", [0, 2], ""),
     ],
 )

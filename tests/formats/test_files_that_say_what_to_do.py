@@ -89,7 +89,7 @@ def test_exports_that_are_not_read_are_named_with_the_way_out(tmp_path, value, s
         ("a.json", "Ada B-PER\nran O\n", "give its name the ending .conll"),
         ("a.jsonl", "Ada\tB-PER\nran\tO\n", "tabs divide it: give its name the ending .tsv, or .conll"),
         ("a.json", "text,entities\n", "commas divide it: give its name the ending .csv"),
-        ("a.json", "Here is what you asked for:\n[]\n", "words stand here, which are no value"),
+        ("a.json", "Here is what you asked for:\n[]\n", "these are words, which are no value"),
         ("a.tsv", "token\ttag\nAda\tB-PER\nran\tO\n\ntoken\ttag\nBo\tB-PER\n", "columns are repeated here"),
         (
             "a.tsv",
@@ -260,8 +260,8 @@ def test_further_features_of_a_layer_are_named(tmp_path) -> None:
     [
         ("a.csv", 'text,entities\nAda ran,“[[0, 3, "PER"]]”\n', "a.csv: line 2: ',' expected after"),
         ("a.csv", "text,entity,label\nAda ran,Ada,PER\n", "does each row hold one entity?"),
-        ("a.json", "[" + json.dumps(ROW) + "]\n\nLet me know!", "a whole list stands where one row is expected"),
-        ("a.json", "Here is it:\n" + json.dumps([ROW]), "words stand here, which are no value"),
+        ("a.json", "[" + json.dumps(ROW) + "]\n\nLet me know!", "there is a whole list where one row is expected"),
+        ("a.json", "Here is it:\n" + json.dumps([ROW]), "these are words, which are no value"),
         ("a.jsonl", "<doc>Ada</doc>\n", "this is XML or HTML"),
     ],
 )
@@ -431,7 +431,7 @@ def test_texts_alone_with_names_marked_inside_are_told_so(tmp_path, content, sai
         ),
         ("a.tsv", "Ida\tB-PER\nof\tI-PER B-GPE\nran\tO\n", "found tag 'I-PER B-GPE'; the word has several tags"),
         ("a.tsv", "Ida\tB-PER\nof\tI-PER#B-GPE\nran\tO\n", "found tag 'I-PER#B-GPE'; the word has several tags"),
-        ("a.tsv", "Ida ran\tB-PER 0\n", "several tags stand in a cell (B-PER 0): write O for '0'"),
+        ("a.tsv", "Ida ran\tB-PER 0\n", "several tags are in a cell (B-PER 0): write O for '0'"),
         ("a.tsv", "Ida ran\tB-PER Other\nBo sat\tB-PER Other\n", "(B-PER Other): write O for 'Other'"),
         ("a.tsv", "text\tlabels\nHe ran\t0 0\nBo sat\tB-PER 0\n", "(B-PER 0): write O for '0'"),
         ("a.csv", "text,labels\nBo sat,B-PER 0\nHe ran,0 0\n", "(B-PER 0): write O for '0'"),

@@ -296,7 +296,7 @@ def test_labels_under_two_names_are_noted_and_refused_where_the_one_read_is_none
     found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
     assert found == [("Bo sat", [("Bo", values[0])]) for values in (first, second)]
     assert f"2 {TWO_LABELS} (row 1: entities[0]: {names[0]} '{first[0]}', not {names[1]} '{first[1]}'" in notes
-    assert ("take away the field that is not their label" in problems) == refused
+    assert ("remove the field that is not their label" in problems) == refused
 
 
 def test_a_text_and_an_equal_label_are_no_second_label(tmp_path) -> None:
@@ -324,7 +324,7 @@ def test_labels_of_spans_of_tokens_under_two_names_are_noted(tmp_path) -> None:
 )
 def test_a_span_without_a_label_is_not_called_by_its_own_text(tmp_path, entities) -> None:
     row = {"text": "Ada met Eve", "entities": entities}
-    said = "with text and place but no label: where it should stand is the text itself ('Ada'"
+    said = "with text and place but no label: where it should be is the text itself ('Ada'"
     assert said in read(written(tmp_path / "a.jsonl", [{"text": "Bo sat", "entities": []}, row]))[1]
 
 

@@ -496,7 +496,7 @@ def test_a_table_of_sentences_with_lists_of_entities_is_read(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("word,tag\nAda,B-PER\n", "neither a column nor a blank row tells where a sentence ends"),
+        ("word,tag\nAda,B-PER\n", "neither a column nor a blank row says where a sentence ends"),
         ("review,stars\ngood,5\n", "the columns are: review, stars"),
     ],
 )

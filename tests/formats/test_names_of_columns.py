@@ -66,7 +66,7 @@ def test_letters_and_labels_in_two_columns_are_one_tag(tmp_path, header, outside
         file = written(tmp_path / "a.csv", "\n".join(",".join(cells[at] for at in order) for cells in table))
         found, problems, notes = read(file)
         assert (found, problems) == ([("Ada Byron Bo ran", [("Ada Byron", "PER"), ("Bo", "PER")])], "")
-        assert f"column {letters!r} tells where in a mention a word stands, column {label!r} its label" in notes
+        assert f"column {letters!r} says where in a mention a word is, column {label!r} its label" in notes
 
 
 @pytest.mark.parametrize("row", ["1,sat,,B", "1,sat,PER,O"])
@@ -150,7 +150,7 @@ def test_a_number_for_each_row_names_no_document(tmp_path) -> None:
 @pytest.mark.parametrize("name", ["id", "seq", "seq_no"])
 def test_a_number_for_each_word_divides_no_sentences(tmp_path, name) -> None:
     problems = read(written(tmp_path / "a.csv", f"{name},word,tag\n1,Ada,B-PER\n2,ran,O\n3,Bo,B-PER\n"))[1]
-    assert "neither a column nor a blank row tells where a sentence ends" in problems
+    assert "neither a column nor a blank row says where a sentence ends" in problems
 
 
 def test_a_column_of_documents_is_named_where_no_sentence_is(tmp_path) -> None:
@@ -171,7 +171,10 @@ def test_a_column_of_documents_is_named_where_no_sentence_is(tmp_path) -> None:
 def test_columns_whose_header_names_their_sentences_are_not_merged(tmp_path, header, mark, said) -> None:
     table = _table(header, mark=mark)
     found, problems, _ = read(written(tmp_path / "a.txt", table))
-    assert (found, f"{said} tells the sentence or document of each word, and no blank line" in problems) == ([], True)
+    assert (found, f"{said} names the sentence or document of each word, and there is no blank line" in problems) == (
+        [],
+        True,
+    )
     divided = table.replace(f"O{mark}1\n", f"O{mark}1\n\n")
     assert read(written(tmp_path / "b.txt", divided))[:2] == ([ADA, BO], "")
 
@@ -181,7 +184,7 @@ def test_numbers_of_sentences_behind_words_and_tags_are_refused_without_a_header
     rows = [(word, tag, str(number)) for number in range(10) for word, tag in (("Ada", "B-PER"), ("ran", "O"))]
     lines = "\n".join(map(mark.join, rows)) + "\n"
     found, problems, _ = read(written(tmp_path / "a.tsv", lines))
-    assert (found, "column 3 tells the sentence or document of each word" in problems) == ([], True)
+    assert (found, "column 3 names the sentence or document of each word" in problems) == ([], True)
     few = "\n".join(map(mark.join, rows[:4])) + "\n"
     found, problems, notes = read(written(tmp_path / "b.tsv", few))
     assert (found, problems) == ([("Ada ran Ada ran", [("Ada", "PER"), ("Ada", "PER")])], "")

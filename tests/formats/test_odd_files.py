@@ -249,7 +249,7 @@ def test_a_sound_text_is_not_doubted(tmp_path, sentence) -> None:
         ("Ada|B-PER\nran|O\n\nEve|B-PER\n", "seem to be by '|'"),
         ("Ada ran.\n\nEve, too.\n", "tags such as O, B-person or I-person"),
         ("0\tAda\t1\n1\tran\t0\n\n0\tEve\t1\n1\tsat\t0\n", "column 3 holds numbers, which may be tags"),
-        ('"Ada"\tB-PER\n"ran"\tO\n', "every word stands in quotation marks"),
+        ('"Ada"\tB-PER\n"ran"\tO\n', "every word is in quotation marks"),
     ],
 )
 def test_columns_that_cannot_be_read_say_what_they_look_like(tmp_path, content, said) -> None:

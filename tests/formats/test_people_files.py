@@ -176,7 +176,7 @@ def test_a_mention_that_is_still_another_text_is_shown_with_the_difference(tmp_p
     assert "'Anna' is not in its sentence; the nearest is '\u0410nna' at [0:4]: " + cyrillic in str(found[0])
     assert f"'Anna' is not at [0:4], where the sentence has '\u0410nna' ({cyrillic})" in str(found[1])
     assert "the nearest is 'paris' at [0:5]: U+0050 LATIN CAPITAL LETTER P against U+0070" in str(found[2])
-    assert str(found[3]).endswith("at [4:7], where the sentence has 'da '; it stands at [3:6], 1 before that")
+    assert str(found[3]).endswith("at [4:7], where the sentence has 'da '; it is at [3:6], 1 before that")
 
 
 @given(st.text("aé\u0301e \u00a0'\u2019x-\u2011", min_size=1, max_size=12), st.data())

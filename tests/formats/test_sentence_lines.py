@@ -16,7 +16,7 @@ def test_the_tags_behind_the_words_of_a_line_may_be_spelled_as_in_columns(tmp_pa
     text = f"Ida ran{mark}{tags}\nBo sat{mark}{tags}\n"
     found, problems, notes = read(written(tmp_path / "a.txt", text))
     assert (found, problems) == ([IDA, BO], "")
-    assert "each line holds the words of a sentence and behind" in notes
+    assert "each line holds the words of a sentence and after" in notes
 
 
 def test_tags_of_several_words_with_an_underscore(tmp_path) -> None:
@@ -52,8 +52,10 @@ def test_a_text_and_its_tags_in_rows_and_tables_may_be_spelled_so(tmp_path, tags
 def test_each_token_may_have_its_tag_behind_it_in_any_spelling(tmp_path, line) -> None:
     found, problems, notes = read(written(tmp_path / "a.txt", f"{line}\n{line}\n"))
     assert (found, problems) == ([IDA, IDA], "")
-    assert "sentences have each token with its tag behind it on one line" in notes
-    assert ("behind the last '<=>' of a line is of its whole sentence and was not read" in notes) == ("<=>" in line)
+    assert "sentences have each token with its tag after it on one line" in notes
+    assert ("comes after the last '<=>' of a line is of its whole sentence and was not read" in notes) == (
+        "<=>" in line
+    )
 
 
 def test_labels_in_lower_case_with_an_o_outside(tmp_path) -> None:
@@ -73,9 +75,9 @@ def test_labels_in_lower_case_with_an_o_outside(tmp_path) -> None:
         ("BOS Ida ran EOS\tO B-PER O greet", "BOS and EOS around the words, and what they are tagged, were left out"),
         ("BOS Ida ran EOS\tO B-PER O O", "BOS and EOS around the words, and what they are tagged, were left out"),
         ("Ida ran\tB-PER O greet", "the last tag of a line, for which there is no word, is of its whole sentence"),
-        ("Ida ran\tB-PER O\tgreet", r"what stands behind the last '\t' of a line is of its whole sentence"),
-        ("Ida ran|||B-PER O|||greet", "what stands behind the last '|||' of a line is of its whole sentence"),
-        ("Ida ran\tB-PER O <=> greet", "what stands behind the last '<=>' of a line is of its whole sentence"),
+        ("Ida ran\tB-PER O\tgreet", r"what comes after the last '\t' of a line is of its whole sentence"),
+        ("Ida ran|||B-PER O|||greet", "what comes after the last '|||' of a line is of its whole sentence"),
+        ("Ida ran\tB-PER O <=> greet", "what comes after the last '<=>' of a line is of its whole sentence"),
     ],
 )
 def test_what_is_said_of_a_whole_sentence_is_not_read_and_named(tmp_path, line, said) -> None:
@@ -94,8 +96,8 @@ def test_a_line_without_the_frame_of_the_others_is_an_error(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("江/nr 泽民/nr\n", "tokens seem to have one behind '/' (江/nr), none of which is O"),
-        ("迈向/v 充满/v 希望/n 的/u 新/a 世纪/n\n", "parts of speech tell no names"),
+        ("江/nr 泽民/nr\n", "tokens seem to have one after '/' (江/nr), none of which is O"),
+        ("迈向/v 充满/v 希望/n 的/u 新/a 世纪/n\n", "parts of speech are no names"),
         ("find:O Rome:B-city # greet\nfind:O Oslo:B-city # greet\n", "others have none (#, greet): take these out"),
         (
             "how are you ?\nIda ran|||B-PER O|||greet\nIda sat|||B-PER O|||greet\n",

@@ -129,6 +129,26 @@ def test_a_config_and_weights_that_do_not_fit_are_refused_by_name(tiny, settings
         _refuse(folder)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"partial_rotary_factor": 0.5},
+        {"rotary_pct": 0.5},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}},
+    ],
+)
+def test_positions_that_the_engine_would_turn_otherwise_are_refused(tiny, settings) -> None:
+    words = (
+        r"partial_rotary_factor 0\.5, by which vLLM would rotate 8 of 16 .* transformers' LlamaForCausalLM rotates 16:"
+    )
+    with pytest.raises(UnsupportedModel, match=words):
+        _refuse(tiny(settings=settings))
+    # The whole of a head, and a model that has half of it.
+    _refuse(tiny(settings=dict.fromkeys(settings, 1.0) if "rope_parameters" not in settings else {}))
+    _refuse(tiny("phi"))
+    _refuse(tiny("glm4"))
+
+
 @pytest.mark.parametrize(("dtype", "name"), [(torch.int8, "I8"), (torch.float8_e4m3fn, "F8_E4M3")])
 def test_weights_in_eight_bits_are_refused_where_no_config_says_so(tiny, dtype, name) -> None:
     def change(weights) -> None:

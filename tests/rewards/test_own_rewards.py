@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import os
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -124,6 +126,45 @@ def test_a_reward_that_leaves_the_working_folder_takes_the_run_nowhere(own, tmp_
     monkeypatch.chdir(tmp_path)
     check(RewardConfig(preset="mine:leaves"))
     assert Path.cwd() == tmp_path
+
+
+LEAVES = """
+import ctypes, os
+from os import _exit
+def leaves(example, answer): os._exit(0)
+async def leaves_later(example, answer): _exit(0)
+def crashes(example, answer): ctypes.string_at(0)
+def forks(example, answer):
+    child = os.fork()
+    if not child: os._exit(3)
+    return float(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "status"),
+    [
+        ("leaves", "SystemExit: os._exit(0) (", 1),
+        ("leaves_later", "SystemExit: os._exit(0) (", 1),
+        ("crashes", 'mine.py", line 6 in crashes', -11),
+        # The child leaves as it would alone.
+        ("forks", "", 0),
+    ],
+)
+def test_a_reward_that_ends_the_process_in_its_trial_is_named(own, tmp_path, name, message, status) -> None:
+    own.write_text(LEAVES, encoding="utf-8")
+    options = f"RewardConfig(preset='mine:{name}')"
+    code = f"from rewards.checking import check; from rnr.config import RewardConfig; check({options})"
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ended.returncode == status
+    assert message in ended.stderr
+
+
+def test_a_reward_that_ends_the_process_as_it_is_imported_is_named(own) -> None:
+    own.write_text("import os\nos._exit(0)", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"importing it failed: SystemExit: os\._exit\(0\) \(.*mine\.py, line 2\)"):
+        check(RewardConfig(preset="mine:score"))
 
 
 def test_a_reward_that_configures_logging_does_not_silence_the_run(own, caplog) -> None:

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from rnr.files.jsonl import json_line, strict_json
-from rnr.files.whole import not_there, write_whole
+from rnr.files.whole import free_name, not_there, write_whole
 from rnr.runs.tracking import significant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +68,13 @@ def test_of_two_that_write_one_file_at_once_each_writes_all_of_it(tmp_path) -> N
     assert [process.returncode for process in both] == [0, 0]
     assert found <= {"a" * 100_001, "x" * 20_000, "y" * 20_000}
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_name_that_is_taken_gets_the_first_number_that_is_free(tmp_path) -> None:
+    assert free_name(tmp_path / "run") == tmp_path / "run"
+    for name in ("run", "run.1", "run.3"):
+        (tmp_path / name).mkdir()
+    assert free_name(tmp_path / "run") == tmp_path / "run.2"
 
 
 def test_what_a_kill_has_left_is_written_over(tmp_path) -> None:

@@ -1,6 +1,8 @@
 """``rnr.messages``: one thing, several things, the nearest name."""
 
-from rnr.messages import counted, did_you_mean, few
+import pytest
+
+from rnr.messages import counted, did_you_mean, few, model_named
 
 
 def test_one_thing_is_no_several() -> None:
@@ -17,3 +19,16 @@ def test_the_nearest_name_is_asked_about_or_nothing() -> None:
     assert did_you_mean("stps", ["grpo", "steps"]) == "; did you mean 'steps'?"
     assert did_you_mean("xyz", ["grpo", "steps"]) == ""
     assert did_you_mean("xyz", ["grpo", "steps"], cutoff=0) != ""
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("model.path: no folder at 'x'", "--model: no folder at 'x'"),
+        ("context_tokens is 9, beyond model.path: x", "context_tokens is 9, beyond model.path: x"),
+    ],
+)
+def test_an_error_about_the_model_begins_with_what_the_caller_has(message, named) -> None:
+    with pytest.raises(UnicodeError) as raised, model_named("--model"):  # a kind of ValueError
+        raise UnicodeError(message)
+    assert str(raised.value) == named

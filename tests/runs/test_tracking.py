@@ -193,6 +193,17 @@ def test_an_evaluation_that_will_be_made_again_is_not_told_twice(tmp_path) -> No
     assert _steps(tmp_path) == [("sft", 0), ("sft", 1)]
 
 
+def test_the_evaluation_of_a_warm_start_that_was_taken_over_is_kept_unless_it_will_be_made_again(tmp_path) -> None:
+    tracker = _tracker(tmp_path)
+    tracker.log("base", 0, {"val/f1": 0.2})
+    tracker.log("sft", 0, {"val/f1": 0.5})
+    tracker.log("grpo", 0, {"val/f1": 0.6})
+    for scores, kept in (({"sft": {}}, [("base", 0), ("sft", 0)]), ({}, [("base", 0)])):
+        progress = Progress(stage="grpo", step=0, version=4, scores=scores)
+        tracker.rewind(*progress.reached(), evaluated=progress.is_evaluated())
+        assert _steps(tmp_path) == kept
+
+
 def test_lines_that_were_damaged_are_counted_and_one_that_a_kill_has_cut_is_not(tmp_path, caplog) -> None:
     tracker = Tracker(tmp_path, options=TrackingConfig(wandb_project=""), name="run", config={})
     (tmp_path / "metrics.jsonl").write_bytes(b'{"stage": "sft", "step": 0}\n\0\0\0\n{"stage": "sft", "st')

@@ -98,8 +98,8 @@ def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_pat
     known += "; read as text: there is no line with a token and a tag"
     assert capsys.readouterr().out.splitlines() == [
         f"no usable sentence in {empty}: it has no rows",
-        f"{table}: the ending .dat tells no known format; those that do are {known}",
-        f"{bare}: no ending tells no known format; those that do are {known}",
+        f"{table}: the ending .dat names no known format; those that do are {known}",
+        f"{bare}: no ending names no known format; those that do are {known}",
         "0 sentences can be used, 3 problems",
     ]
 
@@ -294,7 +294,7 @@ def test_stats_count_tokens_of_the_embedded_model(tmp_path) -> None:
 
 def test_stats_of_a_model_that_is_not_there_say_so(tmp_path, capsys) -> None:
     assert main(["stats", write_jsonl(tmp_path / "a.jsonl", ROME), "--model", "./nowhere"]) == 2
-    assert "no folder at './nowhere'" in capsys.readouterr().err
+    assert "error: --model: no folder at './nowhere'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["convert", "--to", "jsonl"], ["convert", "--to", "hf"], ["split"]])

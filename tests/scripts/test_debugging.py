@@ -14,10 +14,10 @@ from actors.deadline import answer
 from actors.local_handle import LocalHandle
 from actors.pool import WorkerLost
 from actors.slots import end
-from cluster.in_process import resources_in_process
+from cluster.in_process import LocalWorkers, resources_in_process
 from cluster.placement import check_resources, decide_gpus
 from rnr.cli import load_config
-from rnr.config import Config
+from rnr.config import ClusterConfig, Config, DeadlineConfig
 from rnr.faults import WorkerUnusable
 from scripts.debugging import smallest
 from tests.end_to_end.launcher import DEADLINE_SECONDS, ROOT, lines
@@ -47,6 +47,14 @@ class _Worker:
 
     async def stop(self) -> None:
         self.stopped = True
+
+
+@pytest.mark.parametrize(("asked", "level"), [(None, "ERROR"), ("WARNING", "WARNING")])
+def test_warnings_of_vllm_are_not_between_the_lines_of_a_run_unless_asked_for(monkeypatch, asked, level) -> None:
+    kept = {name: value for name, value in os.environ.items() if name != "VLLM_LOGGING_LEVEL"}
+    monkeypatch.setattr(os, "environ", kept | ({"VLLM_LOGGING_LEVEL": asked} if asked else {}))
+    LocalWorkers(ClusterConfig(), DeadlineConfig())
+    assert os.environ["VLLM_LOGGING_LEVEL"] == level
 
 
 def test_a_worker_in_this_process_is_called_as_an_actor_is() -> None:

@@ -194,7 +194,7 @@ def test_the_script_asks_the_model_that_is_named_or_none(tmp_path, monkeypatch, 
             runpy.run_path(str(make_notebook.SOURCE))
         assert ended.value.code == code
     out, err = capsys.readouterr()
-    assert f"error: model.path: no folder at {nope!r}" in err
+    assert f"error: model: no folder at {nope!r}" in err
     assert "python -m examples.ask runs/demo/export" in out
     monkeypatch.setattr("rnr.model_folder.resolve", lambda folder: folder)
     monkeypatch.setattr(sys, "argv", ["ask", "mine"])
@@ -217,7 +217,7 @@ def test_examples_say_in_one_line_what_is_not_there(capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["no/such/export", "Ada"])
     assert ended.value.code == 2
-    assert "error: model.path: no folder at 'no/such/export'" in capsys.readouterr().err
+    assert "error: model: no folder at 'no/such/export'" in capsys.readouterr().err
 
 
 def test_the_help_of_an_example_loads_no_library() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 from rnr.task.extraction import Entity, Extraction
 from scripts import main as console
 from scripts.predict import main
+from scripts.progress import progress_shown
 from scripts.questions import read_questions, schema_option
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +38,8 @@ def asked(monkeypatch) -> list[dict]:
     @contextmanager
     def load(model, **options):
         loads.append(options)
-        yield SimpleNamespace(stream=lambda questions: (_found(text, labels) for text, labels in questions))
+        stream = lambda questions: (_found(text, labels) for text, labels in questions)  # noqa: E731
+        yield SimpleNamespace(stream=stream, windows=(0, 0))
 
     monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=load))
     return loads
@@ -460,3 +463,24 @@ def test_no_command_is_loaded_until_it_is_called() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     own = ["rnr", "rnr.messages", "scripts.main", "scripts.printing", "scripts.startup"]
     assert done.stdout.strip() == str(own)
+
+
+def test_progress_is_that_of_texts_or_of_the_windows_of_a_long_one(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("scripts.progress.PROGRESS_SECONDS", 0.01)
+    done, windows = [0], [(3, 40)]
+
+    def wait_for(line: str) -> None:
+        shown: list[str] = []
+        while not any(each.startswith(line) for each in shown):
+            assert time.monotonic() < deadline, shown
+            time.sleep(0.02)
+            shown = capsys.readouterr().err.splitlines()
+
+    deadline = time.monotonic() + 10
+    with progress_shown(lambda: done[0], lambda: windows[0]):
+        wait_for("0 texts, 3 of 40 windows")
+        windows[0] = (4, 40)
+        wait_for("0 texts, 4 of 40 windows")
+        done[0] = 1
+        wait_for("1 text, ")
+        wait_for("1 text, 4 of 40 windows")

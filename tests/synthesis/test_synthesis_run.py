@@ -754,7 +754,7 @@ def test_progress_counts_in_whole_numbers(capsys: pytest.CaptureFixture[str]) ->
             ["--teacher", "openai:m", "--base-url", "host:8000"],
             "--base-url must be a URL such as http://host:8000/v1; f",
         ),
-        (["--teacher", "local:./nowhere"], "no folder at './nowhere'"),
+        (["--teacher", "local:./nowhere"], "local:./nowhere: no folder at './nowhere'"),
         (["--judge", "template"], "--judge template cannot score"),
         (["--out", "{data}"], "is an input"),
     ],

@@ -192,8 +192,8 @@ def _where(text: str, start: int, sentence: str) -> str:
     if not places:
         return ""
     near = min(places, key=lambda at: abs(at - start))
-    away = f", {abs(near - start)} {'before' if near < start else 'behind'} that" if near != start else ""
-    return f"; it stands at [{near}:{near + len(text)}]{away}"
+    away = f", {abs(near - start)} {'before' if near < start else 'after'} that" if near != start else ""
+    return f"; it is at [{near}:{near + len(text)}]{away}"
 
 
 def _trimmed(label: str, start: int, end: int, sentence: str, place: Place) -> Mention | None:

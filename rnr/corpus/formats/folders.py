@@ -71,7 +71,7 @@ def parts(place: Path) -> dict[str, Path]:
     if is_brat_folder(place):
         if found:
             raise DataError(
-                f"{place}: brat's documents stand beside {', '.join(file.name for file in found.values())}; give each "
+                f"{place}: brat's documents are beside {', '.join(file.name for file in found.values())}; give each "
                 "format a folder of its own, or name the files that you mean"
             )
         return {"": place}

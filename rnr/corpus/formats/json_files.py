@@ -17,7 +17,7 @@ from rnr.corpus.report import Reading
 
 LINES_IN_JSON = "file with the ending .json holds one JSON value a line and was read so"
 JSON_IN_LINES = "file with the ending of JSON lines holds one JSON value and was read so"
-ONE_BEHIND_ANOTHER = "file holds JSON values of several lines, one behind the other, and was read so"
+ONE_BEHIND_ANOTHER = "file holds JSON values of several lines, one after the other, and was read so"
 WRAPPED = "list inside an object was taken for the rows"
 BY_COLUMN = "table by column was read row by row"
 KEYED = "object with a row under each of its names was taken for these rows"
@@ -97,7 +97,7 @@ def _values_of_list(file: Path) -> Iterator[Any]:
         more = "".join(islice(pieces, 1 + (len(text) - at) // PIECE))
         if not more:
             read_json(file)  # which says where
-            raise DataError(f"{file}: not valid JSON behind its list")
+            raise DataError(f"{file}: not valid JSON after its list")
         text, at = text[at:] + more, 0
 
 

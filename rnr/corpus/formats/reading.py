@@ -61,8 +61,8 @@ def _rows_by_content(file: Path, ending: str, reading: Reading) -> Iterator[Row]
     except DataError as error:
         first, why = None, f"; read as text: {str(error).removeprefix(f'{file}: ')}"
     if first is None:
-        raise DataError(f"{file}: {ending} tells no known format; those that do are {', '.join(READERS)}{why}")
-    reading.fact(f"{ending} tells no format, which was found out by what stands in the file", file)
+        raise DataError(f"{file}: {ending} names no known format; those that do are {', '.join(READERS)}{why}")
+    reading.fact(f"{ending} names no format, which was detected from the contents", file)
     yield from chain((first,), rows)
 
 

@@ -26,8 +26,8 @@ _HINTS = (
     (b"[('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
     (b"[{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
     (b"('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
-    (b"```", "; take away the marks of a block of code around it"),
-    (b"\x1e", "; take away the record separators (U+001E) before the values"),
+    (b"```", "; remove the marks of a block of code around it"),
+    (b"\x1e", "; remove the record separators (U+001E) before the values"),
     (b"//", "; JSON has no comments"),
     (b"#", "; JSON has no comments"),
     (b"/*", "; JSON has no comments"),
@@ -148,7 +148,7 @@ def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
     if isinstance(error, json.JSONDecodeError):  # some of its messages end with an "at" of their own
         at = f"{error.msg.removesuffix(' at').removesuffix(' starting')} at column {error.colno}"
     if isinstance(error, json.JSONDecodeError) and error.doc[error.pos :].strip() == ",":
-        return f"not valid JSON: {at}; a comma stands behind the value, as in a list: JSON lines have none"
+        return f"not valid JSON: {at}; there is a comma after the value, as in a list: JSON lines have none"
     if isinstance(error, json.JSONDecodeError) and (hint := _hint(error.doc, error.pos) or _of_text(error)):
         return f"not valid JSON: {at}; {hint}"
     begins = text.lstrip(_WHITE)
@@ -159,7 +159,7 @@ def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
 def _of_text(error: json.JSONDecodeError) -> str:
     """What is said where a text inside of JSON is not written as one; empty where it is."""
     if not error.doc[error.pos :].strip("\0\x1a \t\r\n") and error.pos < len(error.doc):
-        return "zero bytes stand behind it: was the file cut off, or copied from another system?"
+        return "there are zero bytes after it: was the file cut off, or copied from another system?"
     if error.doc[error.pos : error.pos + 1] in _CURLY:
         return f"quotation marks are straight in JSON ({_STRAIGHT}), not curly"
     return next((said for begins, said in _OF_TEXTS if error.msg.startswith(begins)), "")
@@ -168,19 +168,19 @@ def _of_text(error: json.JSONDecodeError) -> str:
 def _assigned(text: bytes) -> str:
     """What is said of a text that begins as a program in which a value gets a name, or with words."""
     if _ASSIGNED.match(text):
-        return "; this is a program: take away what stands before and behind the value"
+        return "; this is a program: remove what is before and after the value"
     if said := next((said for begins, said in _OTHERS if begins.match(text)), ""):
         return said
-    return "; words stand here, which are no value: take them away where the data follows" if _WORDS.match(text) else ""
+    return "; these are words, which are no value: remove them where the data follows" if _WORDS.match(text) else ""
 
 
 def _hint(text: str, place: int) -> str:
     """What is said of a place where a text stops being JSON; empty where nothing is."""
     before, there = text[:place].rstrip()[-1:], text[place:].lstrip()[:1]
     if (before == "," and there in ("]", "}")) or (there == "," and text[place + 1 :].lstrip()[:1] in ("]", "}")):
-        return "a comma stands behind the last of a list or an object, where JSON has none"
+        return "there is a comma after the last of a list or an object, where JSON has none"
     if before == "}" and there == "{":
-        return "another value stands behind it: in JSON lines each stands on a line of its own"
+        return "another value comes after it: in JSON lines each has a line of its own"
     return ""
 
 

@@ -14,7 +14,7 @@ from rnr.corpus.report import Reading
 
 Named = TypeVar("Named")
 
-BLANK_TOKENS = "tokens are empty or blank, and stand as spaces in their sentences"
+BLANK_TOKENS = "tokens are empty or blank, and became spaces in their sentences"
 RELATIONS = "rows have relations between their entities, which were not read"
 
 

@@ -89,7 +89,7 @@ class Columns:
         steps = self._steps(0)
         if 1 in steps and min(steps) < 0 and self._begins_anew():
             raise ValueError(
-                "column 1 numbers the words of a sentence and begins anew where no blank line stands: put "
+                "column 1 numbers the words of a sentence and begins again where there is no blank line: put "
                 "one between sentences"
             )
         if steps == {0, 1} and self._are_of_words(0):

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-ALONE = "sentences are one token each: does a blank line stand after every row, and not between sentences alone?"
+ALONE = "sentences are one token each: is there a blank line after every row, and not between sentences alone?"
 
 _FEWEST = 20
 """So many sentences tell whether nearly all are one token."""
@@ -34,12 +34,12 @@ def sentences_of_one(sizes: Sequence[int], gaps: Iterable[int], first: Sequence[
     twice = wider >= _SOME * len(sizes) and all(gap % 2 for gap in counts)
     if wider and (twice or inside):
         raise ValueError(
-            "a blank line stands after nearly every row, and more than one between some, which seem to divide "
+            "a blank line is after nearly every row, and more than one between some, which seem to divide "
             f"sentences: take the single ones out ({_WRITTEN_TWICE})"
         )
     if inside:
         raise ValueError(
-            f"a blank line stands after nearly every row, so that {inside[0]} follows nothing: put one between "
+            f"a blank line is after nearly every row, so that {inside[0]} follows nothing: put one between "
             f"sentences alone ({_WRITTEN_TWICE})"
         )
     return alone

@@ -83,9 +83,9 @@ def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) ->
             continue
         called = f" ({name})" if name else ""
         raise ValueError(
-            f"column {column + 1}{called} tells the sentence or document of each word, and no blank line stands "
-            "between some of them: put one between sentences, or divide the columns by tabs and name them in the first "
-            "line (sentence_id, word, tag)"
+            f"column {column + 1}{called} names the sentence or document of each word, and there is no blank "
+            "line between some of them: put one between sentences, or divide the columns by tabs and name them in the "
+            "first line (sentence_id, word, tag)"
         )
     said = ", and column {} has numbers that stay or go up by one: if they are those of sentences, put a blank line "
     return f"{said}between these".format(" and ".join(may_be)) if may_be else ""

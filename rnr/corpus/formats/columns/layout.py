@@ -150,7 +150,7 @@ def _uneven(rows: Sequence[Sequence[list[str]]], width: int, token: int) -> tupl
         return ()
     words = f"column {token + 1} is read as the words, the last as the tags"
     before = (row[width - 1].strip(BLANKS) for sentence in rows for row in sentence if len(row) > width)
-    inner = ", and not the tags that stand before it" if any(map(TAG.fullmatch, before)) else ""
+    inner = ", and not the tags before it" if any(map(TAG.fullmatch, before)) else ""
     return (f"lines have {min(widths)} to {max(widths)} columns: {words}{inner}",)
 
 

@@ -63,12 +63,12 @@ class SentenceLines:
     def facts(self) -> Iterator[str]:
         """What is said of it."""
         if self.once:
-            yield f"each line holds the words of a sentence and behind {self.mark!r} its tags"
+            yield f"each line holds the words of a sentence and after {self.mark!r} its tags"
         else:
             said = self.mark.join(("token", "tag"))
-            yield f"sentences have each token with its tag behind it on one line ({said})"
+            yield f"sentences have each token with its tag after it on one line ({said})"
         if self.behind:
-            yield f"what stands behind the last {self.behind!r} of a line is of its whole sentence and was not read"
+            yield f"what comes after the last {self.behind!r} of a line is of its whole sentence and was not read"
         if self.framed:
             yield "BOS and EOS around the words, and what they are tagged, were left out"
         if self.surplus:
@@ -122,7 +122,7 @@ def find_sentence_lines(sample: Sequence[Block]) -> SentenceLines | None:
     if found := next(filter(None, (_fitting(way, lines, _SOME) for way in ways if way.once)), None):
         without = next((line for line in lines if found.mark not in line), lines[0])
         raise ValueError(
-            f"lines hold the words of a sentence and behind {found.mark!r} its tags, and some hold no tags for their "
+            f"lines hold the words of a sentence and after {found.mark!r} its tags, and some hold no tags for their "
             f"words ({without[:60].strip()!r}): leave these out"
         )
     return None
@@ -145,7 +145,7 @@ def untagged_tokens(sample: Sequence[Block]) -> str:
         if tags.total() < _HALF * len(parts) or len(tags) > max(4, _FEW_KINDS * tags.total()):
             continue
         first = next(part for part, word, _, tag in pairs if word and tag in tags)
-        said = f"no column of tags, but tokens seem to have one behind {mark!r} ({first[:40]})"
+        said = f"no column of tags, but tokens seem to have one after {mark!r} ({first[:40]})"
         others = dict.fromkeys(part for part, word, _, tag in pairs if not word or tag not in tags)
         if others and (tags["O"] or tags["o"]):
             return f"{said}, and others have none ({', '.join(list(others)[:3])[:60]}): take these out"
@@ -155,7 +155,7 @@ def untagged_tokens(sample: Sequence[Block]) -> str:
                 f"beside them, and no {mark!r} in them or in their tokens"
             )
         return (
-            f"{said}, none of which is O: parts of speech tell no names; if these are labels, write {mark}O behind "
+            f"{said}, none of which is O: parts of speech are no names; if these are labels, write {mark}O after "
             "tokens without one"
         )
     return ""

@@ -39,12 +39,10 @@ MOST_PARTS = 24
 
 CONTRADICTED = "sentences have a comment '# text =' that differs from their tokens, and are read from the tokens"
 JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
-QUOTED = (
-    "words stand in quotation marks, and each of theirs is written twice, as CSV writes them; they were read without"
-)
+QUOTED = "words are in quotation marks, and each of theirs is written twice, as CSV writes them; they were read without"
 UNDIVIDED = (
     "sentences of Label Studio's columns are of a script without spaces, which it divides at spaces and marks alone: a "
-    "mention may be longer there than it was marked; its JSON tells"
+    "mention may be longer there than it was marked; its JSON says"
 )
 LONG = "sentences have more than 1,000 tokens; is there a blank line between sentences?"
 

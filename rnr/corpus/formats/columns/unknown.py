@@ -28,11 +28,11 @@ _TEXTS = (
     ),
     (
         re.compile(r"^(\d+)\|[A-Za-z]\w*\|(?=[^\n]*\n(?:\1\|[^\n]*\n)*\1\t\d+\t\d+\t)", re.MULTILINE),
-        "documents of PubTator ({}): take away what stands above them, and give their file the ending .pubtator",
+        "documents of PubTator ({}): remove what is above them, and give their file the ending .pubtator",
     ),
     (
         re.compile(r"^(?:[^\t\n]+\|\|\|)?\d+,\d+ [^\s|]+(?:\|\d+,\d+ [^\s|]+)*$", re.MULTILINE),
-        "spans of tokens below their sentence or behind it ({}), as of nested names: write a row for each sentence, "
+        "spans of tokens below their sentence or after it ({}), as of nested names: write a row for each sentence, "
         "{'tokens': [...], 'entities': [{'start', 'end', 'type'}]}, ends exclusive",
     ),
     (
@@ -50,7 +50,7 @@ _TEXTS = (
 )
 """How a text looks, and what is said of it."""
 _QUOTED = (
-    "every word stands in quotation marks, as a spreadsheet writes them: write the file without "
+    "every word is in quotation marks, as a spreadsheet writes them: write the file without "
     "(in Python `csv.writer(..., quoting=csv.QUOTE_NONE)`, in R `quote = FALSE`)"
 )
 _NOTHING = frozenset(

@@ -169,8 +169,9 @@ def _refuse_names(columns: Columns, column: int) -> None:
     if _is_name(columns, column) and any(len(set(sentence)) > 1 for sentence in columns.cells(column)):
         raise ValueError(
             f"column {column + 1} names the sentence or document of each word "
-            f"({', '.join(list(columns.counts(column))[:2])}), and no blank line stands between some of them: put one "
-            "between sentences, or divide the columns by tabs and name them in the first line (sentence_id, word, tag)"
+            f"({', '.join(list(columns.counts(column))[:2])}), and there is no blank line between some of them: put "
+            "one between sentences, or divide the columns by tabs and name them in the first line (sentence_id, word, "
+            "tag)"
         )
 
 
@@ -250,7 +251,7 @@ def refuse_no_words(words: Counter[str]) -> None:
     if len(words) > 1 and len(ends) == 1 and ends <= _DIVIDERS and not all(word in _DIVIDERS for word in words):
         raise ValueError(
             f"every word ends with {ends.pop()!r}, which seems to divide the columns: put a tab in its place (and in "
-            "that of the space behind it)"
+            "that of the space after it)"
         )
     named = _FEATURE.match(next(iter(words), ""))
     if named and len(words) > 1 and all(word.startswith(named[0]) for word in words):
@@ -261,11 +262,11 @@ def refuse_no_words(words: Counter[str]) -> None:
     tags = sum(times for word, times in words.items() if TAG.fullmatch(word))
     if tags > 1 and tags >= _MOST_TAGS * words.total():
         raise ValueError(
-            "tags stand among the words: has each sentence a line of words and below it one of tags? Write a word "
+            "tags are among the words: has each sentence a line of words and below it one of tags? Write a word "
             "and its tag on each line, or {'tokens': [...], 'ner_tags': [...]} for each sentence"
         )
     if all(map(_NUMBERED.fullmatch, words)):
         raise ValueError(
-            "every word is a character with a number behind it, as in Weibo's files, where it is the place in a "
+            "every word is a character with a number after it, as in Weibo's files, where it is the place in a "
             r"segment: take it off (`sed -E 's/^(.)[0-9]/\1/'`)"
         )

@@ -72,7 +72,7 @@ def note_unread(row: dict[str, Any], field: str, number: int, source: Source, *,
         if isinstance(row[name], list) or any(text in sentence for text in _texts(row[name])):
             raise ValueError(
                 f"the field {field!r} is empty, and {name!r} beside it is in no form that is known "
-                f'({reprlib.repr(row[name])}): write entities as {{"text": "Ada", "label": "person"}}, or take away '
+                f'({reprlib.repr(row[name])}): write entities as {{"text": "Ada", "label": "person"}}, or remove '
                 "the field that is not meant"
             )
     if unread:

@@ -93,7 +93,7 @@ def refuse_no_labels(source: Source) -> None:
         label = min(read)
         if len(read) == 1 and (label.casefold() in _NO_LABELS or (name in _VAGUE and len(left) > 1)):
             told = ", ".join(map(repr, sorted(left)))
-            others = f"and by {other!r} they are {told}; take away the field that is not their label"
+            others = f"and by {other!r} they are {told}; remove the field that is not their label"
             none = "which seems to be no label: give them one, and call it 'label'"
             raise DataError(
                 f"{source.file}: by {name!r}, which was read, entities are all {label!r}, {others if other else none}"

@@ -80,10 +80,10 @@ def _refuse_pair(entity: list[Any], place: str, sentence: str) -> None:
     first, second = map(repr, entity)
     if entity[0] in sentence:
         raise ValueError(
-            f"{place}: {first} and {second} both stand in the sentence, so it is not clear which is the label: write "
+            f"{place}: {first} and {second} both are in the sentence, so it is not clear which is the label: write "
             '{"text": ..., "label": ...}'
         )
-    raise ValueError(f"{place}: neither {first} nor {second} stands in the sentence")
+    raise ValueError(f"{place}: neither {first} nor {second} is in the sentence")
 
 
 def note_beside_entity(entity: dict[str, Any], place: str, number: int, source: Source) -> None:

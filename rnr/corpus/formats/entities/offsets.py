@@ -17,7 +17,7 @@ from rnr.messages import counted
 
 INSIDE = "mentions begin or end inside a word"
 UNCLEAR = (
-    "mentions stand behind a character that is two units of UTF-16 (an emoji), and nothing tells whether their "
+    "mentions come after a character that is two units of UTF-16 (an emoji), and nothing says whether their "
     "offsets count it once, as Python does, or twice, as JavaScript and Doccano's page do: look at one of them, and "
     "say it by --offsets characters or --offsets utf16"
 )

@@ -61,7 +61,7 @@ _A_PLACE = re.compile(
 )
 """Names of numbers that are places; any other may be one by chance alone."""
 LIKE_A_PLACE = (
-    "mentions without a place have a number beside them at which their text stands again; the first was read: call the "
+    "mentions without a place have a number beside them at which their text is again; the first was read: call the "
     "number 'start' where it is meant"
 )
 _PIECES = "list what occurs at several places once for each; a mention in several pieces is no one text"
@@ -83,7 +83,7 @@ def with_one_place(entity: dict[str, Any], place: str, number: int, source: Sour
     shown = {names: f"{' and '.join(map(repr, names))} {list(at)}" for names, at in told.items()}
     if (read := _read_of(entity, told, sentence)) is None:
         raise ValueError(
-            f"{place} has several places that differ ({'; '.join(shown.values())}), and nothing tells which one counts "
+            f"{place} has several places that differ ({'; '.join(shown.values())}), and nothing says which one counts "
             "characters: keep that one, as 'start' and 'end'"
         )
     others = [names for names in told if told[names] != told[read]]

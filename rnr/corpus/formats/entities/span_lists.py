@@ -9,7 +9,7 @@ from rnr.corpus.formats.shapes import Source
 
 AS_TEXT = "offsets were written as text or with a decimal point and taken as whole numbers"
 BESIDE = "spans have a score, an id or another value beside their place and label, which was left out"
-PAIRS = "entities are pairs of a text and a label; the one that stands in the sentence was taken for the text"
+PAIRS = "entities are pairs of a text and a label; the one that is in the sentence was taken for the text"
 
 _ID = re.compile(r"[A-Za-z]*:?\d+|https?://\S+|NIL|")
 

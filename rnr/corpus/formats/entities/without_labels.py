@@ -29,7 +29,7 @@ def with_labels(rows: Iterator[Row], source: Source) -> Iterator[Row]:
     if said and (alike or len(set(said)) > 1):
         shown = ", ".join(map(repr, dict.fromkeys(said[:_SHOWN])))
         raise DataError(
-            f"{source.file}: {counted(len(said), 'span')} with text and place but no label: where it should stand is "
+            f"{source.file}: {counted(len(said), 'span')} with text and place but no label: where it should be is "
             f"the text itself ({shown}); write [start, end, label], or, where that is meant, "
             '{"text": ..., "start": ..., "end": ..., "label": ...}'
         )

@@ -31,7 +31,7 @@ from rnr.corpus.formats.tokens.text_tags import shows_tags
 from rnr.corpus.syntax_labels import CHUNKS
 
 OTHER_TAGS = "further columns of tags are not read"
-JOINED = "column {} tells where in a mention a word stands, column {} its label: they are read as one"
+JOINED = "column {} says where in a mention a word is, column {} its label: they are read as one"
 ROWS_NAMED = "column {} says another thing in each row, and is read as the name of no document"
 _WORD_ORDER = ("word", "token", "words", "tokens", "form")
 _TAG_ORDER = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")

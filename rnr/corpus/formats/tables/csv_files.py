@@ -154,14 +154,14 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path) -> s
     if len(names) == 1 and _COLUMNS.fullmatch(names[0]):
         return "these are columns divided by spaces, as CoNLL has them: give its name the ending .conll"
     if sum(map(bool, names)) == 1 and len(below) > 1:
-        return f"its first line is {names[0][:40]!r}: take away what stands above the names of the columns"
+        return f"its first line is {names[0][:40]!r}: remove what is above the names of the columns"
     if not below:
         return f"there is no row below its first line ({', '.join(columns)})"
     if any(map(names_words, names)) and any(map(names_tags, names)):
         document = next(filter(names_documents, names), None)
         called = "" if document is None else f", or call {document!r} so where each is one sentence"
         return (
-            f"neither a column nor a blank row tells where a sentence ends; add a column such as 'sentence_id'{called}"
+            f"neither a column nor a blank row says where a sentence ends; add a column such as 'sentence_id'{called}"
         )
     if _has_tags(list(columns.values())):
         return _headless(file, names)

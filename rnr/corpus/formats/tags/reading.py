@@ -135,7 +135,7 @@ def _spans_by_ends(tags: Sequence[str], places: Sequence[str], scheme: TagScheme
         letter, label = found
         if opened and label != opened:
             if scheme.name == "IOE2":
-                raise ValueError(f"{places[position - 1]}: {tags[position - 1]} cannot stand before {tag} (IOE2)")
+                raise ValueError(f"{places[position - 1]}: {tags[position - 1]} cannot come before {tag} (IOE2)")
             yield start, position, opened
             opened = ""
         if letter != "O" and not opened:

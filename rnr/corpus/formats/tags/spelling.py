@@ -9,7 +9,7 @@ from typing import Literal
 
 BARE = "tags have no B- or I-, so neighbouring tokens with one label are read as one mention"
 UNNAMED = "tags have no label, so all mentions are labelled 'entity'"
-BEHIND = "tags have the letter behind the label and are read as others are"
+BEHIND = "tags have the letter after the label and are read as others are"
 LOWER = "tags are written in lower case and read as others are"
 OTHER_MARK = "tags divide letter and label by another mark than '-' and are read as others are"
 OTHER_OUTSIDE = "tokens outside of mentions have the tag {} and are read as O"

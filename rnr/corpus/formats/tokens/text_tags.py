@@ -43,7 +43,7 @@ def write_o(cell: str) -> str:
     marks = {part for part in parts if part in _NO_O}
     tags = [part for part in parts if part not in marks]
     whole = len(marks) == 1 and bool(tags) and all(map(_ONE.fullmatch, tags))
-    return f"several tags stand in a cell ({cell.strip()[:40]}): write O for {marks.pop()!r}" if whole else ""
+    return f"several tags are in a cell ({cell.strip()[:40]}): write O for {marks.pop()!r}" if whole else ""
 
 
 def one_tag(cell: str) -> list[str] | None:

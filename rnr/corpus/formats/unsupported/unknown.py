@@ -25,7 +25,7 @@ def unknown_row(row: Any) -> str:
     if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict):
         return f"a text and an object without 'entities', as spaCy's tuples have them; it has: {_names(row[1])}"
     if isinstance(row, list) and row and all(isinstance(inner, dict) for inner in row):
-        return "a whole list stands where one row is expected: take away what stands before or behind it in its file"
+        return "there is a whole list where one row is expected: remove what is before or after it in its file"
     if marked := _marked(row):
         return (
             f"a text alone, with names that seem to be marked inside it ({marked}): take them out and {WRITE_OFFSETS}"

@@ -1,0 +1,61 @@
+"""Errors that refer to what another process has printed."""
+
+import pickle
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from actors import worker_log
+from actors.vllm_environment import not_started
+from actors.worker_log import root_cause
+
+DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
+LOG = f"""--- process 15261, 2026-11-29 23:03:07
+(EngineCore pid=15584) ERROR 11-29 23:03:51 [core.py:1512]     raise ValueError(f"Head dimension {{dim}}")
+(EngineCore pid=15584) ERROR 11-29 23:03:51 [core.py:1512] ValueError: Head dimension 64 is not supported by MLA.
+(MainProcess pid=15261) ERROR 11-29 23:03:51 [async_llm.py:906] vllm.v1.engine.exceptions.EngineDeadError: {DEAD}
+"""
+PRINTED = """Process EngineCore:
+Traceback (most recent call last):
+  File "a.py", line 1, in a
+torch.OutOfMemoryError: CUDA out of memory.
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "message", "cause"),
+    [
+        (LOG, DEAD, "ValueError: Head dimension 64 is not supported by MLA."),
+        (
+            LOG + PRINTED,
+            "Engine core initialization failed. See root cause above. Failed core proc(s): {}",
+            "torch.OutOfMemoryError: CUDA out of memory.",
+        ),
+        (
+            "(Main pid=1) ERROR 11-29 23:26 [registry.py:1120] ModuleNotFoundError: No module named 'torchvision'",
+            "Model architectures ['A'] failed to be inspected. Please check the logs for more details.",
+            "ModuleNotFoundError: No module named 'torchvision'",
+        ),
+        ("nothing of use\n", DEAD, DEAD),
+        (LOG, "no such model", "no such model"),
+    ],
+)
+def test_an_error_that_refers_to_the_output_is_replaced_by_the_one_there(
+    tmp_path, monkeypatch, log, message, cause
+) -> None:
+    (tmp_path / "rollout-0.0.log").write_text(log)
+    monkeypatch.setattr(worker_log, "_written", [tmp_path / "rollout-0.0.log"])
+    assert root_cause(message) == cause
+
+
+def test_without_a_file_of_its_output_a_process_reports_what_it_got() -> None:
+    assert root_cause(DEAD) == DEAD
+
+
+def test_an_error_of_vllms_config_becomes_plain_text_that_can_be_sent() -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(int).validate_python("x")
+    why = not_started(refused.value)
+    assert str(pickle.loads(pickle.dumps(why))) == (
+        "vLLM did not start: ValidationError: Input should be a valid integer, unable to parse string as an integer"
+    )
