@@ -154,7 +154,18 @@ def _scheme(parts: Iterator[Block], layout: Layout) -> TagScheme:
         for block in divided(part):
             census.add(_tags(block, layout))
     del census.counts[_BLANK]
+    if layout.header:
+        _without_name(census, layout)
     return census.scheme()
+
+
+def _without_name(census: TagCensus, layout: Layout) -> None:
+    """Take the name of the column of tags out of what was counted, which is no tag."""
+    cell = layout.header[-1] if layout.uneven >= 0 else layout.header[min(layout.tag, len(layout.header) - 1)]
+    (name,) = layout.tags([cell.strip(BLANKS)])
+    census.counts[name] -= 1
+    if census.counts[name] < 1:
+        del census.counts[name]
 
 
 def _tags(block: Block, layout: Layout) -> list[str]:
