@@ -32,7 +32,7 @@ def test_a_header_above_labels_alone_is_no_token(tmp_path, names) -> None:
     assert "is a header and was passed over" in notes
 
 
-@pytest.mark.parametrize("names", ["token\tner", "Wort\tArt", "# a comment\n\ntoken\tner"])
+@pytest.mark.parametrize("names", ["token\tner", "Wort\tArt", "# a comment\n\ntoken\tner", "token\tner\n# id = 1"])
 def test_the_name_of_the_tags_is_none_of_them(tmp_path, names) -> None:
     """Counted among them, it would make labels of letters alone, and of those after a label."""
     lines = "Ida\tPER-B\nNoor\tPER-I\nran\tO\n\nBo\tPER-B\nsat\tO\n"

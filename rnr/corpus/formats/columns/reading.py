@@ -4,13 +4,14 @@ Two passes, neither of which holds more than a sentence: the first finds out wha
 second reads. Lines end at line feeds (in a file without one at carriage returns), columns at tabs and spaces alone.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 
 from rnr.corpus.formats.columns.above import Above, Note, find_above
 from rnr.corpus.formats.columns.blocks import Block, divided, read_block, whole_blocks, without_comments
-from rnr.corpus.formats.columns.cells import BLANKS
+from rnr.corpus.formats.columns.cells import BLANKS, without_trailing
 from rnr.corpus.formats.columns.edges import edge_marks
 from rnr.corpus.formats.columns.gaps import ALONE, sentences_of_one
 from rnr.corpus.formats.columns.layout import Layout, find_layout
@@ -143,37 +144,32 @@ _BLANK = "\0"
 def _scheme(parts: Iterator[Block], layout: Layout) -> TagScheme:
     if layout.brackets:
         return TagScheme(name="IOB2", spelling=Spelling())
-    census = TagCensus()
+    census, header = TagCensus(), bool(layout.header)
     blank = layout.mark.join([_BLANK] * layout.width)
     for part in islice(parts, MOST_PARTS):
         # All at once, with a line of this in the place of each blank one, where none has another number of columns.
-        columns = Block(part.number, part.text.replace("\n\n", f"\n{blank}\n")).columns(layout)
+        whole = Block(part.number, part.text.replace("\n\n", f"\n{blank}\n"))
+        columns = None if header else whole.columns(layout)
         if columns is not None:
             census.add(layout.tags(columns[layout.tag]))
             continue
         for block in divided(part):
-            census.add(_tags(block, layout))
+            census.add(_tags(block, layout, header=header))
+            header = header and not without_comments(block.lines)
     del census.counts[_BLANK]
-    if layout.header:
-        _without_name(census, layout)
     return census.scheme()
 
 
-def _without_name(census: TagCensus, layout: Layout) -> None:
-    """Take the name of the column of tags out of what was counted, which is no tag."""
-    cell = layout.header[-1] if layout.uneven >= 0 else layout.header[min(layout.tag, len(layout.header) - 1)]
-    (name,) = layout.tags([cell.strip(BLANKS)])
-    census.counts[name] -= 1
-    if census.counts[name] < 1:
-        del census.counts[name]
-
-
-def _tags(block: Block, layout: Layout) -> list[str]:
-    columns = block.columns(layout)
-    if columns is None:
-        rows = [layout.divide(line) for line in without_comments(block.lines)]
-        columns = [[row[layout.tag].strip(BLANKS) for row in rows if len(row) > layout.tag]] * (layout.tag + 1)
-    return layout.tags(columns[layout.tag])
+def _tags(block: Block, layout: Layout, *, header: bool) -> list[str]:
+    """The tags of a block, without the ``header`` above them and lines with more columns, such as comments."""
+    columns = None if header else block.columns(layout)
+    if columns is not None:
+        return layout.tags(columns[layout.tag])
+    lines = without_comments(block.lines)
+    rows = map(layout.divide, without_comments(lines[1:]) if header else lines)
+    width = layout.width or math.inf
+    found = [row for row in rows if layout.tag < len(row) and len(without_trailing(row)) <= width]
+    return layout.tags([row[layout.tag].strip(BLANKS) for row in found])
 
 
 def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path, reading: Reading) -> Iterator[Row]:
