@@ -88,12 +88,24 @@ def test_the_spaces_that_a_row_tells_are_those_of_its_sentence(tmp_path) -> None
         ("a.csv", "sentence_id,words,tags\n1,Ada ran,B-PER O\n2,Bo sat,B-PER O\n"),
         ("a.csv", "Sentence #,Sentence,Tag\n1,Ada ran,\"['B-PER', 'O']\"\n2,Bo sat,\"['B-PER', 'O']\"\n"),
         ("a.tsv", "text\tlabels\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),
+        ("a.jsonl", [{"text": "Ada ran", "labels": "PER O"}, {"text": "Bo sat", "labels": "PER O"}]),
+        ("a.csv", "text,labels\nAda ran,PER O\nBo sat,PER O\n"),
     ],
 )
 def test_a_text_may_have_a_tag_for_each_of_its_words(tmp_path, name, content) -> None:
     found, problems, notes = read(written(tmp_path / name, content))
     assert (found, problems) == ([ADA, BO], "")
     assert f"2 {BY_SPACES}" in notes
+
+
+def test_tags_in_small_letters_may_all_be_o(tmp_path) -> None:
+    rows = [{"text": "Ada ran", "labels": "b-per o"}, {"text": "He sat", "labels": "o o"}]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([("Ada ran", [("Ada", "per")]), ("He sat", [])], "")
+
+
+def test_an_o_in_a_sentence_makes_no_tags_of_its_words(tmp_path) -> None:
+    text = "title,text\nThe great day,O what bliss\nA small sea,O look there\n"
+    assert "a CSV needs a column of words" in read(written(tmp_path / "a.csv", text))[1]
 
 
 @pytest.mark.parametrize("rows", [('Ada ran,"B-PER,O"', "Bob,B-PER", "Go,O"), ("Bob,B-PER", "Go,O", "Ada ran,B-PER O")])

@@ -15,7 +15,7 @@ from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.tables.csv_columns import word_columns
 from rnr.corpus.formats.tables.csv_words import sentences
-from rnr.corpus.formats.tokens.text_tags import one_tag, shows_tags, write_o
+from rnr.corpus.formats.tokens.text_tags import is_tag_per_word, one_tag, shows_tags, write_o
 from rnr.corpus.formats.tokens.token_rows import tagged_rows, with_names
 from rnr.corpus.report import Reading
 
@@ -74,11 +74,20 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     below = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
     if _has_tags(names) and not any(name in _TEXTS or _is_known(name) for name in columns):
         raise DataError(f"{file}: {_headless(file, names)}")
-    told = (column for cells in below for column, cell in enumerate(cells) if shows_a_list(cell) or shows_tags(cell))
+    told = (column for cells in below for column in range(len(cells)) if _shows_entities(names, cells, column))
     divided = _divided(file)
     if (first := -1 if divided else next(told, None)) is None:
         raise DataError(f"{file}: {_no_entities(names, columns, file)}")
     return rows_of(_rows_with_lists(file, names, first, divided, source), source)
+
+
+def _shows_entities(names: Sequence[str], cells: Sequence[str], column: int) -> bool:
+    """Whether a cell holds a list, several tags or, by its name, a label for each word of another cell."""
+    cell = cells[column]
+    if shows_a_list(cell) or shows_tags(cell):
+        return True
+    named = column < len(names) and names_tags(names[column])
+    return named and any(is_tag_per_word(cell, len(one.split())) for one in cells if one != cell)
 
 
 def _swallows_a_sentence(names: Sequence[str], file: Path) -> bool:
