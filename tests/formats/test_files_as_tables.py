@@ -145,3 +145,11 @@ def test_tags_of_a_table_that_are_numbers_need_names(tmp_path) -> None:
     assert "tags are numbers without names: name them in the order of their numbers by --labels" in problems[0]
     assert "tag -100 marks a token that was not annotated" in problems[1]
     assert "tag 1 has no name; there are 1: O" in read(file, labels=["O"])[1]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a"])
+@pytest.mark.parametrize("mark", [",", ";", "|"])
+def test_a_table_is_one_whatever_its_ending_and_divides_its_cells(tmp_path, name, mark) -> None:
+    rows = (("Sentence #", "Word", "Tag"), ("1", "Ada", "B-PER"), ("1", f'"{mark}"', "O"), ("2", "Bo", "B-PER"))
+    found, problems, _ = read(written(tmp_path / name, "\n".join(map(mark.join, rows))))
+    assert (found, problems) == ([(f"Ada {mark}", [("Ada", "PER")]), ("Bo", [("Bo", "PER")])], "")
