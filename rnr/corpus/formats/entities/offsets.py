@@ -159,6 +159,7 @@ class _Boundaries:
         """
         name, sentence = entities_of(row)
         has_two_units = not sentence.isascii() and max(sentence) > _LAST_OF_ONE_UNIT
+        has_returns = "\r\n" in sentence
         for entity in row[name] if name else ():
             place = place_of(entity)
             if place is None:
@@ -179,7 +180,7 @@ class _Boundaries:
                 continue
             self.inside += 1
             self.reading.note(INSIDE, self.file, number, repr(sentence[start:end]))
-            joined = UNITS["graphemes"](sentence, start, end) if "\r\n" in sentence else None
+            joined = UNITS["graphemes"](sentence, start, end) if has_returns else None
             if joined and _is_whole(sentence, *joined):
                 self.reading.note(LINE_ENDS, self.file, number, repr(sentence[slice(*joined)]))
             if len(self._kept) < _KEPT:
