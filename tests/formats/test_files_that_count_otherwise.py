@@ -56,6 +56,16 @@ def test_a_long_sentence_is_divided_into_its_units_once_and_not_for_each_mention
     assert time.perf_counter() - start < 20
 
 
+def test_a_long_sentence_in_another_unicode_form_is_composed_once_and_not_for_each_mention(tmp_path) -> None:
+    """500 mentions took a minute."""
+    text = " ".join(f"Zoe\u0308{number} walked along the river" for number in range(500))
+    entities = [{"text": f"Zo\u00eb{number}", "label": "PER"} for number in range(500)]
+    start = time.perf_counter()
+    ((_, mentions),), problems, _ = read(written(tmp_path / "a.jsonl", [{"text": text, "entities": entities}]))
+    assert (len(mentions), mentions[2], problems) == (500, ("Zoe\u03082", "PER"), "")
+    assert time.perf_counter() - start < 20
+
+
 def test_a_particle_behind_korean_names_is_no_part_of_them(tmp_path) -> None:
     text = "\uc774\ub2e4\uac00 \uc11c\uc6b8\uc5d0 \uac14\ub2e4"  # each name has a particle of one syllable behind it
     rows: list[object] = [{"text": text, "entities": [[0, 2, "PER"], [4, 6, "LOC"]]}] * 2
