@@ -11,6 +11,7 @@ from rnr.corpus.formats.entities.plain_rows import BY_LABEL, IN_GROUPS, OF_ALL, 
 from rnr.corpus.formats.examples import MATCHED, REPEATED, WITHIN
 from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.known import SHAPES
+from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.tokens.text_tags import BY_SPACES
 from rnr.corpus.formats.tokens.token_rows import TAGS_READ
 from rnr.corpus.formats.tools.label_studio import CONTROLS
@@ -249,6 +250,20 @@ def test_spans_beside_tokens_that_count_characters_are_no_tokens(tmp_path) -> No
     assert problems == ""
     sound = [row | {"entities": [{"start": place, "end": place + 1, "type": "X"}]} for place in (2, 6, 9)]
     assert read(written(tmp_path / "c.jsonl", sound))[1] == ""
+
+
+def test_spans_over_tokens_many_of_which_are_empty_have_inclusive_ends(tmp_path) -> None:
+    """With bad rows skipped, those without an empty span would be read, cut."""
+    tokens = ["Ida", "Noor", "met", "Bo", "."]
+    rows: list[object] = [{"tokens": tokens, "ner": [[0, 1, "PER"]]}] * 3
+    rows += [{"tokens": tokens, "ner": [[3, 3, "PER"]]}] * 3
+    file = written(tmp_path / "a.jsonl", rows)
+    with pytest.raises(DataError, match="3 of 6 spans over tokens end where they begin.*--offsets inclusive"):
+        load([str(file)], training=True, skip_bad_rows=True)
+    found, problems, _ = read(file, offsets="inclusive")
+    assert ([mentions for _, mentions in found[2:4]], problems) == ([[("Ida Noor", "PER")], [("Bo", "PER")]], "")
+    few = [*rows[:3] * 9, *rows[3:5]]
+    assert "end where they begin" not in read(written(tmp_path / "b.jsonl", few))[1]
 
 
 def test_spans_beside_tokens_that_count_the_characters_of_a_text_under_another_name_are_refused(tmp_path) -> None:
