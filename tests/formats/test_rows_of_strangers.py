@@ -258,7 +258,7 @@ def test_spans_over_tokens_many_of_which_are_empty_have_inclusive_ends(tmp_path)
     rows: list[object] = [{"tokens": tokens, "ner": [[0, 1, "PER"]]}] * 3
     rows += [{"tokens": tokens, "ner": [[3, 3, "PER"]]}] * 3
     file = written(tmp_path / "a.jsonl", rows)
-    with pytest.raises(DataError, match="3 of 6 spans over tokens end where they begin.*--offsets inclusive"):
+    with pytest.raises(DataError, match=r"3 of 6 spans over tokens end where they begin.*--offsets inclusive"):
         load([str(file)], training=True, skip_bad_rows=True)
     found, problems, _ = read(file, offsets="inclusive")
     assert ([mentions for _, mentions in found[2:4]], problems) == ([[("Ida Noor", "PER")], [("Bo", "PER")]], "")
