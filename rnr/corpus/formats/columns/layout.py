@@ -18,15 +18,7 @@ from rnr.corpus.formats.columns.cells import (
 )
 from rnr.corpus.formats.columns.headers import doubtful_first, is_header, named_words, undivided, unlike_the_rest
 from rnr.corpus.formats.columns.tag_columns import find_tags
-from rnr.corpus.formats.columns.words import (
-    PREFIXED,
-    TAG,
-    find_words,
-    language_prefix,
-    refuse_no_words,
-    refuse_places,
-    refuse_tags_below,
-)
+from rnr.corpus.formats.columns.words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words, refuse_places
 
 _UNEVEN = 0.01
 """Share of the lines that may have another number of columns than the rest before that is taken to be meant."""
@@ -94,7 +86,6 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     ``tag_column`` counts from 1, or from the end as -1; 0 leaves it to be found.
     """
     lines = [line for sentence in sentences for line in sentence]
-    refuse_tags_below(lines)
     mark = "\t" if 2 * sum("\t" in line.strip(BLANKS) for line in lines) >= len(lines) else " "
     divide = by_tab if mark == "\t" else by_blanks
     rows = _rows([[divide(line) for line in sentence] for sentence in sentences])

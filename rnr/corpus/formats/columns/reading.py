@@ -19,6 +19,7 @@ from rnr.corpus.formats.columns.lines import SentenceLines, find_sentence_lines,
 from rnr.corpus.formats.columns.looks import looks_like
 from rnr.corpus.formats.columns.unknown import known_text
 from rnr.corpus.formats.columns.word_parts import of_tokens
+from rnr.corpus.formats.columns.words import refuse_tags_below
 from rnr.corpus.formats.files.csv_table import unquoted
 from rnr.corpus.formats.files.opening import MARKED
 from rnr.corpus.formats.files.text_lines import text_lines, text_pieces
@@ -75,6 +76,7 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     blocks = [(block, kept) for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
     sentences = [kept for _, kept in blocks]
     try:
+        refuse_tags_below([line for kept in sentences for line in kept])
         layout = find_layout(sentences, reading.options.tag_column)
     except ValueError as error:
         said = known_text([block.text for block in sample]) or untagged_tokens(sample)
