@@ -1,6 +1,7 @@
 """CSV with a token a line or a sentence a line, read as a stream: no more than a sentence of it is held."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from rnr.corpus.formats.tables.csv_words import sentences
 from rnr.corpus.formats.tokens.text_tags import is_tag_per_word, one_tag, shows_tags, write_o
 from rnr.corpus.formats.tokens.token_rows import tagged_rows, with_names
 from rnr.corpus.report import Reading
+from rnr.messages import few
 
 _TEXTS = ("text", "sentence", "content", "input", "document")
 _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
@@ -92,15 +94,11 @@ def _shows_entities(names: Sequence[str], cells: Sequence[str], column: int) -> 
 
 def _swallows_a_sentence(names: Sequence[str], file: Path) -> bool:
     """Whether one of the names is several words, and one of these a tag in the column below it, which has O."""
+    rows = [cells for _, cells in islice(rows_of_cells(file), 1, _LOOKED_AT) if isinstance(cells, list)]
     for column, name in enumerate(names):
         if len(own := set(name.replace(",", " ").split())) > 1:
-            rows = (cells for _, cells in islice(rows_of_cells(file), 1, _LOOKED_AT) if isinstance(cells, list))
             below = [set(row[column].replace(",", " ").split()) for row in rows if len(row) > column]
-            if (
-                below
-                and all("O" in one or one & own for one in below)
-                and any("O" in one and one & own for one in below)
-            ):
+            if all("O" in one or one & own for one in below) and any("O" in one and one & own for one in below):
                 return True
     return False
 
@@ -144,7 +142,9 @@ def _named_columns(names: Sequence[str], file: Path) -> dict[str, str]:
     if len(columns) < len(written) and _has_tags(written):
         raise DataError(f"{file}: {_headless(file, names)}")
     if len(columns) < len(written):
-        raise DataError(f"{file}: two columns have the same name ({', '.join(written)}); rename the one not meant")
+        counts = Counter(map(_plain, written))
+        alike = few([name for name in written if counts[_plain(name)] > 1])
+        raise DataError(f"{file}: two columns have the same name ({alike}); rename the one not meant")
     return columns
 
 
