@@ -43,7 +43,6 @@ class Kind:
 
 _TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _LISTS = {name: frozenset(names) for name, names in _TABLE["lists"].items()}
-NATIONS, CITIES = _LISTS["nations"], _LISTS["cities"]
 
 
 def _read_kind(row: dict[str, Any]) -> Kind:

@@ -88,7 +88,9 @@ def _numbered(labels: Sequence[str]) -> Iterator[str]:
 
 def _is_several(label: str, labels: Sequence[str]) -> bool:
     parts = _BETWEEN.split(label)
-    return len(parts) > 1 and (all(part in labels for part in parts) or all(map(_CODE.fullmatch, parts)))
+    known = [part in labels for part in parts]
+    enough = any(known) if "|" in label or ";" in label else all(known)
+    return len(parts) > 1 and (enough or all(map(_CODE.fullmatch, parts)))
 
 
 def _visible(label: str) -> str:

@@ -3,6 +3,7 @@ with characters that nobody sees."""
 
 import unicodedata
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import zip_longest
 
 import regex
@@ -38,14 +39,7 @@ def folded(text: str) -> str:
 def places_of(text: str, sentence: str) -> list[tuple[int, int]]:
     """(start, end) of what is ``text`` but for the way it is written, from left to right, without overlaps."""
     wanted = folded(text)
-    starts: list[int] = []
-    pieces: list[str] = []
-    for grapheme in _GRAPHEME.finditer(sentence):
-        piece = folded(grapheme[0])
-        pieces.append(piece)
-        starts += ([grapheme.start()] + [-1] * (len(piece) - 1))[: len(piece)]
-    whole = "".join(pieces)
-    starts.append(len(sentence))
+    whole, starts = _folded_by_place(sentence)
     places: list[tuple[int, int]] = []
     found = whole.find(wanted) if wanted else -1
     while found >= 0:
@@ -54,6 +48,18 @@ def places_of(text: str, sentence: str) -> list[tuple[int, int]]:
             places.append((start, end))
         found = whole.find(wanted, found + len(wanted))
     return places
+
+
+@lru_cache(maxsize=4)  # many texts of one sentence are looked for
+def _folded_by_place(sentence: str) -> tuple[str, list[int]]:
+    """The sentence folded, and the place of each of its characters in the original, -1 inside a grapheme."""
+    starts: list[int] = []
+    pieces: list[str] = []
+    for grapheme in _GRAPHEME.finditer(sentence):
+        piece = folded(grapheme[0])
+        pieces.append(piece)
+        starts += ([grapheme.start()] + [-1] * (len(piece) - 1))[: len(piece)]
+    return "".join(pieces), [*starts, len(sentence)]
 
 
 def difference(text: str, there: str) -> str:

@@ -115,7 +115,7 @@ def chain_grammar(sentence: str, schema: Sequence[str], *, before: str = "") -> 
     if not schema or not sentence.strip():
         raise ValueError("a grammar needs a sentence that is not blank and a schema that is not empty")
     text = spelled(sentence)
-    pieces = _pieces(text, boundaries(sentence))
+    pieces, last = _pieces(text, boundaries(sentence))
     rules = [f"root ::= {_quoted(before)} o0" if before else "root ::= o0"]
     rules.append("close ::= " + " | ".join(_quoted(f": {label}]") for label in dict.fromkeys(schema)))
     for number, piece in enumerate(pieces):
@@ -123,7 +123,7 @@ def chain_grammar(sentence: str, schema: Sequence[str], *, before: str = "") -> 
         opened = "" if piece[0].isspace() else f' | "[" {copied} i{number + 1}'
         rules.append(f"o{number} ::= {copied} o{number + 1}{opened}")
         ways = [] if piece[-1].isspace() else [f"close o{number + 1}"]
-        if any(not later.isspace() for later in pieces[number + 1 :]):
+        if number < last:
             ways.append(f"{_quoted(pieces[number + 1])} i{number + 2}")
         if ways:
             rules.append(f"i{number + 1} ::= {' | '.join(ways)}")
@@ -136,7 +136,7 @@ def answer_grammar(sentence: str, schema: Sequence[str]) -> str:
     of the sentence, from one of its ``boundaries`` to another."""
     if not schema or not sentence.strip():
         raise ValueError("a grammar needs a sentence that is not blank and a schema that is not empty")
-    pieces = _pieces(sentence, boundaries(sentence))
+    pieces, last = _pieces(sentence, boundaries(sentence))
     starts = [number for number, piece in enumerate(pieces) if not piece[0].isspace()]
     labels = " | ".join(_quoted(json.dumps(label, ensure_ascii=False)) for label in dict.fromkeys(schema))
     rules = [
@@ -147,19 +147,21 @@ def answer_grammar(sentence: str, schema: Sequence[str]) -> str:
     ]
     for number, piece in enumerate(pieces):
         ways = [] if piece[-1].isspace() else ['"\\""']
-        if any(not later.isspace() for later in pieces[number + 1 :]):
+        if number < last:
             ways.append(f"s{number + 1}")
         if ways:
             rules.append(f"s{number} ::= {_quoted(json.dumps(piece, ensure_ascii=False)[1:-1])} ({' | '.join(ways)})")
     return "\n".join(rules)
 
 
-def _pieces(text: str, places: Sequence[int]) -> list[str]:
-    """The text cut where a mark may begin or end: at its boundaries, but not inside white space."""
+def _pieces(text: str, places: Sequence[int]) -> tuple[list[str], int]:
+    """The text cut where a mark may begin or end, at its boundaries, but not inside white space; and the number of the
+    last piece that is not blank."""
     cuts = [
         place for place in places if not (0 < place < len(text) and text[place - 1].isspace() and text[place].isspace())
     ]
-    return [text[start:end] for start, end in pairwise(cuts)]
+    pieces = [text[start:end] for start, end in pairwise(cuts)]
+    return pieces, max(number for number, piece in enumerate(pieces) if not piece.isspace())
 
 
 def _quoted(text: str) -> str:

@@ -247,9 +247,12 @@ class _Beginnings:
             self._starts.setdefault(sentence[start : start + self.LENGTH], []).append(start)
 
     def of(self, text: str) -> list[int]:
-        """Where a text of at least ``LENGTH`` characters begins, in order."""
-        found = self._starts.get(text[: self.LENGTH], ())
-        return [start for start in found if self._sentence.startswith(text, start)]
+        """Where a text of at least ``LENGTH`` characters begins, in order: by its first n-gram, or its last one if that
+        is rarer, as in texts that all begin alike."""
+        last = len(text) - self.LENGTH
+        found = ((at, self._starts.get(text[at : at + self.LENGTH], [])) for at in (0, last))
+        at, places = min(found, key=lambda each: len(each[1]))
+        return [place - at for place in places if place >= at and self._sentence.startswith(text, place - at)]
 
 
 def _occurrences(text: str, sentence: str, begins: _Beginnings | None) -> list[int]:

@@ -194,6 +194,16 @@ def test_words_that_conll_u_writes_as_one_are_one(tmp_path) -> None:
     assert found == [("Ida zum Zoo", [("Ida", "per"), ("Zoo", "loc")])]
 
 
+@pytest.mark.parametrize("odd", ["www.x", "-DOC-", "2.x"])
+def test_what_is_no_number_of_a_word_is_an_error_by_its_line(tmp_path, monkeypatch, odd) -> None:
+    """After the lines that tell what the columns are, one with a dot was left out without a note."""
+    monkeypatch.setattr("rnr.corpus.formats.columns.reading.SAMPLE", 1)
+    lines = f"1\tIda\tB-PER\n2\tran\tO\n\n1\tBo\tB-PER\n{odd}\tsat\tO\n"
+    (first, error), _ = _read(tmp_path / "a.conll", lines)
+    assert first == IDA
+    assert f"line 5: {odd!r} is not the number of a word" in error
+
+
 @pytest.mark.parametrize(
     ("lines", "mentions", "widened"),
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rnr.corpus.formats.tags.spelling import BARE, BEHIND
+from rnr.corpus.formats.tags.spelling import BARE, BEHIND, UNNAMED
 from tests.reading_files import read, written
 
 IDA = ("Ida Noor ran", [("Ida Noor", "PER")])
@@ -30,6 +30,18 @@ def test_a_header_above_labels_alone_is_no_token(tmp_path, names) -> None:
     found, problems, notes = read(written(tmp_path / "a.tsv", f"{names}\n{text}"))
     assert (found, problems) == ([IDA, BO], "")
     assert "is a header and was passed over" in notes
+
+
+@pytest.mark.parametrize("names", ["token\tner", "Wort\tArt", "# a comment\n\ntoken\tner", "token\tner\n# id = 1"])
+def test_the_name_of_the_tags_is_none_of_them(tmp_path, names) -> None:
+    """Counted among them, it would make labels of letters alone, and of those after a label."""
+    lines = "Ida\tPER-B\nNoor\tPER-I\nran\tO\n\nBo\tPER-B\nsat\tO\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", f"{names}\n{lines}"))
+    assert (found, problems) == ([IDA, BO], "")
+    assert BEHIND in notes
+    found, problems, notes = read(written(tmp_path / "b.tsv", f"{names}\n{lines.replace('PER-', '')}"))
+    assert (found, problems) == ([("Ida Noor ran", [("Ida Noor", "entity")]), ("Bo sat", [("Bo", "entity")])], "")
+    assert UNNAMED in notes
 
 
 @pytest.mark.parametrize(("first", "doubted"), [("Wort\tArt", True), ("字\t标签", True), ("Al\tCITY", False)])

@@ -7,6 +7,7 @@ import pytest
 from rnr.config import ReadingConfig
 from rnr.corpus.formats.tables.csv_words import AGAIN, BEGUN, BLANKS_DIVIDE, REPEATED
 from rnr.corpus.formats.tags.reading import OTHER_TEXT
+from rnr.corpus.formats.tokens.token_rows import DOCUMENTS
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, read, written
 
@@ -145,3 +146,27 @@ def test_tags_of_a_table_that_are_numbers_need_names(tmp_path) -> None:
     assert "tags are numbers without names: name them in the order of their numbers by --labels" in problems[0]
     assert "tag -100 marks a token that was not annotated" in problems[1]
     assert "tag 1 has no name; there are 1: O" in read(file, labels=["O"])[1]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a"])
+@pytest.mark.parametrize("mark", [",", ";", "|"])
+def test_a_table_is_one_whatever_its_ending_and_divides_its_cells(tmp_path, name, mark) -> None:
+    rows = (("Sentence #", "Word", "Tag"), ("1", "Ada", "B-PER"), ("1", f'"{mark}"', "O"), ("2", "Bo", "B-PER"))
+    found, problems, _ = read(written(tmp_path / name, "\n".join(map(mark.join, rows))))
+    assert (found, problems) == ([(f"Ada {mark}", [("Ada", "PER")]), ("Bo", [("Bo", "PER")])], "")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_the_mark_of_a_document_is_no_sentence(tmp_path, name) -> None:
+    marked = (
+        [("-DOCSTART-", "O")],
+        [("Ada", "B-PER"), ("ran", "O")],
+        [("-DOCSTART-", "O")],
+        [("-DOCSTART-", "O"), ("x", "O")],
+    )
+    table = "\n".join(f"{at},{word},{tag}" for at, words in enumerate(marked) for word, tag in words)
+    rows: list[object] = [{"tokens": [word for word, _ in one], "ner_tags": [tag for _, tag in one]} for one in marked]
+    content = f"sentence_id,word,tag\n{table}\n" if name == "a.csv" else rows
+    found, problems, notes = read(written(tmp_path / name, content))
+    assert (found, problems) == ([ADA, ("-DOCSTART- x", [])], "")
+    assert f"2 {DOCUMENTS}" in notes

@@ -239,6 +239,12 @@ def test_two_codes_in_one_label_are_named(tmp_path) -> None:
     assert f"{SEVERAL}: 'T116,T123'\n" in f"{read(written(tmp_path / 'a.jsonl', rows))[2]}\n"
 
 
+@pytest.mark.parametrize(("label", "named"), [("PER|ART", True), ("PER; ART", True), ("PER/ART", False)])
+def test_a_label_that_divides_a_known_one_from_another_is_named(tmp_path, label, named) -> None:
+    rows: list[object] = [{"text": "Ada ran", "entities": [[0, 3, label], [4, 7, "PER"]]}]
+    assert (f"{SEVERAL}: '{label}'" in read(written(tmp_path / "a.jsonl", rows))[2]) == named
+
+
 # Argilla
 
 PER_ADA = [{"start": 0, "end": 3, "label": "PER"}]

@@ -69,6 +69,7 @@ def test_a_line_with_fewer_tags_than_words_is_an_error_by_its_line(tmp_path) -> 
     ("lines", "said"),
     [
         ("Ada ran\nB-PER O\n\nBo sat\nB-PER O\n", "tags are among the words"),
+        ("to Ada\nO B-PER\nhe ran to Oslo\nO O O B-LOC\nthen he sat\nO O O\n", "tags are among the words"),
         ("科0\tB-PER\n技1\tI-PER\n人0\tO\n", "every word is a character with a number after it"),
         ("<START:person> Ada <END> ran .\n", "marked inside the text (<START:person>): take the marks out"),
         ('<ENAMEX TYPE="PERSON">Ada</ENAMEX> ran .\n', "marked inside the text"),

@@ -1,5 +1,7 @@
 """Offsets of scripts and line ends that count otherwise, and texts and labels with more in them than is meant."""
 
+import time
+
 import pytest
 
 from rnr.corpus.formats.doubtful import MARKED_NAMES, PIECES
@@ -40,6 +42,28 @@ def test_mentions_that_lack_the_last_letter_of_their_word_have_inclusive_ends(tm
     assert "4 of 4 mentions lack the last letter" in read(file)[1]
     assert read(file, offsets="inclusive")[:2] == ([(text, whole)] * 2, "")
     assert read(file, offsets="characters")[1] == ""
+
+
+@pytest.mark.parametrize(("offsets", "begin"), [("utf16", 3), ("bytes", 5), ("tokens", 1), ("graphemes", 2)])
+def test_a_long_sentence_is_divided_into_its_units_once_and_not_for_each_mention(tmp_path, offsets, begin) -> None:
+    """10,000 mentions took minutes."""
+    step, length = (1, 1) if offsets == "tokens" else (6, 5)
+    places = [[begin + step * at, begin + step * at + length, "X"] for at in range(10_000)]
+    row = {"text": "😀 " + "abcde " * 10_000, "entities": places}
+    start = time.perf_counter()
+    ((_, mentions),), problems, _ = read(written(tmp_path / "a.jsonl", [row]), offsets=offsets)
+    assert (mentions, problems) == ([("abcde", "X")] * 10_000, "")
+    assert time.perf_counter() - start < 20
+
+
+def test_a_long_sentence_in_another_unicode_form_is_composed_once_and_not_for_each_mention(tmp_path) -> None:
+    """500 mentions took a minute."""
+    text = " ".join(f"Zoe\u0308{number} walked along the river" for number in range(500))
+    entities = [{"text": f"Zo\u00eb{number}", "label": "PER"} for number in range(500)]
+    start = time.perf_counter()
+    ((_, mentions),), problems, _ = read(written(tmp_path / "a.jsonl", [{"text": text, "entities": entities}]))
+    assert (len(mentions), mentions[2], problems) == (500, ("Zoe\u03082", "PER"), "")
+    assert time.perf_counter() - start < 20
 
 
 def test_a_particle_behind_korean_names_is_no_part_of_them(tmp_path) -> None:

@@ -70,7 +70,7 @@ def test_the_number_of_a_sentence_before_each_of_its_words_is_no_word(tmp_path) 
     [
         ("sentence_id,word,tag\n1,Ada,B-PER,extra\n1,ran,O\n", "line 2: more cells than columns: ['extra']"),
         ('sentence_id,word,tag\n1,Ada,B-PER\n1,",O\n1,ran,O\n1,",O\n', "line 3: the word goes over several lines"),
-        ("sentence_id,word,word,tag\n1,Ada,x,B-PER\n", "two columns have the same name"),
+        ("sentence_id,word,word,tag\n1,Ada,x,B-PER\n", "two columns have the same name (word, word)"),
         ("text,label,id\nAda, who ran,\"[[0, 3, 'PER']]\",1\nAda ran,[],2\n", "line 2: more cells than columns"),
         ("text,start,end,label\nAda ran,0,3,PER\n", "does each row hold one entity?"),
     ],

@@ -11,6 +11,7 @@ from rnr.corpus.formats.entities.plain_rows import BY_LABEL, IN_GROUPS, OF_ALL, 
 from rnr.corpus.formats.examples import MATCHED, REPEATED, WITHIN
 from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.known import SHAPES
+from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.tokens.text_tags import BY_SPACES
 from rnr.corpus.formats.tokens.token_rows import TAGS_READ
 from rnr.corpus.formats.tools.label_studio import CONTROLS
@@ -88,12 +89,24 @@ def test_the_spaces_that_a_row_tells_are_those_of_its_sentence(tmp_path) -> None
         ("a.csv", "sentence_id,words,tags\n1,Ada ran,B-PER O\n2,Bo sat,B-PER O\n"),
         ("a.csv", "Sentence #,Sentence,Tag\n1,Ada ran,\"['B-PER', 'O']\"\n2,Bo sat,\"['B-PER', 'O']\"\n"),
         ("a.tsv", "text\tlabels\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),
+        ("a.jsonl", [{"text": "Ada ran", "labels": "PER O"}, {"text": "Bo sat", "labels": "PER O"}]),
+        ("a.csv", "text,labels\nAda ran,PER O\nBo sat,PER O\n"),
     ],
 )
 def test_a_text_may_have_a_tag_for_each_of_its_words(tmp_path, name, content) -> None:
     found, problems, notes = read(written(tmp_path / name, content))
     assert (found, problems) == ([ADA, BO], "")
     assert f"2 {BY_SPACES}" in notes
+
+
+def test_tags_in_small_letters_may_all_be_o(tmp_path) -> None:
+    rows = [{"text": "Ada ran", "labels": "b-per o"}, {"text": "He sat", "labels": "o o"}]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([("Ada ran", [("Ada", "per")]), ("He sat", [])], "")
+
+
+def test_an_o_in_a_sentence_makes_no_tags_of_its_words(tmp_path) -> None:
+    text = "title,text\nThe great day,O what bliss\nA small sea,O look there\n"
+    assert "a CSV needs a column of words" in read(written(tmp_path / "a.csv", text))[1]
 
 
 @pytest.mark.parametrize("rows", [('Ada ran,"B-PER,O"', "Bob,B-PER", "Go,O"), ("Bob,B-PER", "Go,O", "Ada ran,B-PER O")])
@@ -237,6 +250,20 @@ def test_spans_beside_tokens_that_count_characters_are_no_tokens(tmp_path) -> No
     assert problems == ""
     sound = [row | {"entities": [{"start": place, "end": place + 1, "type": "X"}]} for place in (2, 6, 9)]
     assert read(written(tmp_path / "c.jsonl", sound))[1] == ""
+
+
+def test_spans_over_tokens_many_of_which_are_empty_have_inclusive_ends(tmp_path) -> None:
+    """With bad rows skipped, those without an empty span would be read, cut."""
+    tokens = ["Ida", "Noor", "met", "Bo", "."]
+    rows: list[object] = [{"tokens": tokens, "ner": [[0, 1, "PER"]]}] * 3
+    rows += [{"tokens": tokens, "ner": [[3, 3, "PER"]]}] * 3
+    file = written(tmp_path / "a.jsonl", rows)
+    with pytest.raises(DataError, match=r"3 of 6 spans over tokens end where they begin.*--offsets inclusive"):
+        load([str(file)], training=True, skip_bad_rows=True)
+    found, problems, _ = read(file, offsets="inclusive")
+    assert ([mentions for _, mentions in found[2:4]], problems) == ([[("Ida Noor", "PER")], [("Bo", "PER")]], "")
+    few = [*rows[:3] * 9, *rows[3:5]]
+    assert "end where they begin" not in read(written(tmp_path / "b.jsonl", few))[1]
 
 
 def test_spans_beside_tokens_that_count_the_characters_of_a_text_under_another_name_are_refused(tmp_path) -> None:

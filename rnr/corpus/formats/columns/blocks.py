@@ -127,7 +127,7 @@ def document_mark(line: str, below: str, *, first: bool) -> str:
 def without_comments(lines: list[str]) -> list[str]:
     """The lines without the comments before them, as far as these are known without a layout: a tweet may begin with
     the token ``#``."""
-    if lines[-1].startswith("#end document"):
+    if lines and lines[-1].startswith("#end document"):
         lines = lines[:-1]
     if not lines or not lines[0].startswith(("#", "\ufeff#")):
         return lines

@@ -120,9 +120,7 @@ def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
     for column in range(1, width):
         census = TagCensus(below.counts(column))
         spelling = census.scheme().spelling
-        named = (
-            spelling.kind == "before" and all(spelling.read(tag) for tag in census.counts) and len(census.counts) > 1
-        )
+        named = spelling.kind != "bare" and all(map(spelling.read, census.counts)) and len(census.counts) > 1
         alone = first[column].isalpha() and len(first[column]) > 1
         if named and (alone or _is_known(first[column]) or _is_of_pandas(first, census.counts)):
             return first

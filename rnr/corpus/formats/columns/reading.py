@@ -4,13 +4,14 @@ Two passes, neither of which holds more than a sentence: the first finds out wha
 second reads. Lines end at line feeds (in a file without one at carriage returns), columns at tabs and spaces alone.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 
 from rnr.corpus.formats.columns.above import Above, Note, find_above
 from rnr.corpus.formats.columns.blocks import Block, divided, read_block, whole_blocks, without_comments
-from rnr.corpus.formats.columns.cells import BLANKS
+from rnr.corpus.formats.columns.cells import BLANKS, without_trailing
 from rnr.corpus.formats.columns.edges import edge_marks
 from rnr.corpus.formats.columns.gaps import ALONE, sentences_of_one
 from rnr.corpus.formats.columns.layout import Layout, find_layout
@@ -18,6 +19,7 @@ from rnr.corpus.formats.columns.lines import SentenceLines, find_sentence_lines,
 from rnr.corpus.formats.columns.looks import looks_like
 from rnr.corpus.formats.columns.unknown import known_text
 from rnr.corpus.formats.columns.word_parts import of_tokens
+from rnr.corpus.formats.columns.words import refuse_tags_below
 from rnr.corpus.formats.files.csv_table import unquoted
 from rnr.corpus.formats.files.opening import MARKED
 from rnr.corpus.formats.files.text_lines import text_lines, text_pieces
@@ -72,6 +74,7 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     blocks = [(block, kept) for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
     sentences = [kept for _, kept in blocks]
     try:
+        refuse_tags_below([line for kept in sentences for line in kept])
         layout = find_layout(sentences, reading.options.tag_column)
     except ValueError as error:
         said = known_text([block.text for block in sample]) or untagged_tokens(sample)
@@ -141,26 +144,32 @@ _BLANK = "\0"
 def _scheme(parts: Iterator[Block], layout: Layout) -> TagScheme:
     if layout.brackets:
         return TagScheme(name="IOB2", spelling=Spelling())
-    census = TagCensus()
+    census, header = TagCensus(), bool(layout.header)
     blank = layout.mark.join([_BLANK] * layout.width)
     for part in islice(parts, MOST_PARTS):
         # All at once, with a line of this in the place of each blank one, where none has another number of columns.
-        columns = Block(part.number, part.text.replace("\n\n", f"\n{blank}\n")).columns(layout)
+        whole = Block(part.number, part.text.replace("\n\n", f"\n{blank}\n"))
+        columns = None if header else whole.columns(layout)
         if columns is not None:
             census.add(layout.tags(columns[layout.tag]))
             continue
         for block in divided(part):
-            census.add(_tags(block, layout))
+            census.add(_tags(block, layout, header=header))
+            header = header and not without_comments(block.lines)
     del census.counts[_BLANK]
     return census.scheme()
 
 
-def _tags(block: Block, layout: Layout) -> list[str]:
-    columns = block.columns(layout)
-    if columns is None:
-        rows = [layout.divide(line) for line in without_comments(block.lines)]
-        columns = [[row[layout.tag].strip(BLANKS) for row in rows if len(row) > layout.tag]] * (layout.tag + 1)
-    return layout.tags(columns[layout.tag])
+def _tags(block: Block, layout: Layout, *, header: bool) -> list[str]:
+    """The tags of a block, without the ``header`` above them and lines with more columns, such as comments."""
+    columns = None if header else block.columns(layout)
+    if columns is not None:
+        return layout.tags(columns[layout.tag])
+    lines = without_comments(block.lines)
+    rows = map(layout.divide, without_comments(lines[1:]) if header else lines)
+    width = layout.width or math.inf
+    found = [row for row in rows if layout.tag < len(row) and len(without_trailing(row)) <= width]
+    return layout.tags([row[layout.tag].strip(BLANKS) for row in found])
 
 
 def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path, reading: Reading) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
+from rnr.corpus.formats.columns.cells import is_range
 from rnr.corpus.formats.columns.layout import Layout
 from rnr.corpus.formats.tags.reading import Tagged
 
@@ -14,13 +15,18 @@ _Line: TypeAlias = tuple[int, Sequence[str]]
 
 def surface(lines: Sequence[_Line], layout: Layout) -> tuple[list[_Line], list[tuple[int, str]], list[int]]:
     """The lines with CoNLL-U's ``3-4`` in the place of 3 and 4, and without ``3.1``; the tags with their lines; and for
-    each tag the token it is of. A token of several words has its own tag, or else those of its words."""
+    each tag the token it is of. A token of several words has its own tag, or else those of its words. Raises ValueError
+    with the line of what is no number."""
     kept: list[_Line] = []
     tags: list[tuple[int, str]] = []
     words: list[int] = []
     last, whole, own = -1, 0, False
     for number, row in lines:
         place, tag = row[layout.running], layout.tag_of(row[layout.tag])
+        if not (place.isdecimal() or is_range(place)):
+            raise ValueError(
+                f"line {number}: {place!r} is not the number of a word, as other lines have in this column"
+            )
         if "." in place:
             continue
         if "-" in place:

@@ -46,6 +46,10 @@ _TAGS, _NUMBERS = "holds tags, or nothing", "has a number in every cell"
 _NAME_THEM = "name the columns in the first line (token, tag)"
 
 PREFIXED = "which was left out of them"
+_TAGS_BELOW = (
+    "tags are among the words: has each sentence a line of words and below it one of tags? Write a word and its tag "
+    "on each line, or {'tokens': [...], 'ner_tags': [...]} for each sentence"
+)
 _MOST_TAGS = 0.25
 """Words may look like tags (``E-mail``, ``B-Movie``), but not so many of them."""
 
@@ -244,6 +248,19 @@ def without_prefix(words: Sequence[str], prefix: str, places: Sequence[int]) -> 
     return [word.removeprefix(prefix) for word in words]
 
 
+def refuse_tags_below(lines: Sequence[str]) -> None:
+    """Raises ValueError where every second line has a tag for each word of the line above it."""
+    parts = [line.split() for line in lines]
+    pairs = [(above, below) for above, below in zip(parts[::2], parts[1::2], strict=False) if above and below]
+    if len(pairs) > 1 and max(map(len, parts)) > 2 and all(_has_tags_below(*pair) for pair in pairs):
+        raise ValueError(_TAGS_BELOW)
+
+
+def _has_tags_below(words: Sequence[str], tags: Sequence[str]) -> bool:
+    are_tags = [all(one == "O" or TAG.fullmatch(one) for one in line) for line in (words, tags)]
+    return len(words) == len(tags) and are_tags == [False, True]
+
+
 def refuse_no_words(words: Counter[str]) -> None:
     """Raises ValueError for a column of words in quotation marks, of tags, or of characters with numbers."""
     refuse_quoted(words)
@@ -261,10 +278,7 @@ def refuse_no_words(words: Counter[str]) -> None:
         )
     tags = sum(times for word, times in words.items() if TAG.fullmatch(word))
     if tags > 1 and tags >= _MOST_TAGS * words.total():
-        raise ValueError(
-            "tags are among the words: has each sentence a line of words and below it one of tags? Write a word "
-            "and its tag on each line, or {'tokens': [...], 'ner_tags': [...]} for each sentence"
-        )
+        raise ValueError(_TAGS_BELOW)
     if all(map(_NUMBERED.fullmatch, words)):
         raise ValueError(
             "every word is a character with a number after it, as in Weibo's files, where it is the place in a "

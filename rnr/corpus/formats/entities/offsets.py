@@ -29,7 +29,7 @@ CONVERTED = "mentions had their offsets converted to characters"
 
 TOLERATED = 0.04
 """Share of the mentions that may begin or end inside a word before the offsets of the whole file are doubted."""
-_TWO_UNITS = 0xFFFF
+_LAST_OF_ONE_UNIT = "\uffff"
 """The last character that is one unit of UTF-16."""
 _KEPT = 500
 """So many of them are tried in other units, to say what the offsets are."""
@@ -158,6 +158,8 @@ class _Boundaries:
         Raises ValueError for one whose text is where its offsets say when they count something else.
         """
         name, sentence = entities_of(row)
+        has_two_units = not sentence.isascii() and max(sentence) > _LAST_OF_ONE_UNIT
+        has_returns = "\r\n" in sentence
         for entity in row[name] if name else ():
             place = place_of(entity)
             if place is None:
@@ -171,13 +173,14 @@ class _Boundaries:
                 continue
             self.mentions += 1
             if text is None and not sentence.isascii():
-                self._compare_with_utf16(number, sentence, place)
+                if has_two_units:
+                    self._compare_with_utf16(number, sentence, place)
                 self._scripts.add(number, sentence, start, end)
             if not (cuts_word(sentence, start) or cuts_word(sentence, end)):
                 continue
             self.inside += 1
             self.reading.note(INSIDE, self.file, number, repr(sentence[start:end]))
-            joined = UNITS["graphemes"](sentence, start, end) if "\r\n" in sentence else None
+            joined = UNITS["graphemes"](sentence, start, end) if has_returns else None
             if joined and _is_whole(sentence, *joined):
                 self.reading.note(LINE_ENDS, self.file, number, repr(sentence[slice(*joined)]))
             if len(self._kept) < _KEPT:
@@ -193,10 +196,9 @@ class _Boundaries:
                 )
 
     def _compare_with_utf16(self, number: int, sentence: str, place: Place) -> None:
-        if not any(ord(character) > _TWO_UNITS for character in sentence[: place[1]]):
+        if (there := UNITS["utf16"](sentence, *place)) == place:
             return
         self.behind += 1
-        there = UNITS["utf16"](sentence, *place)
         self.whole_in_utf16 += there is not None and _is_whole(sentence, *there)
         if len(self._named) < _NAMED:
             self._named.append((number, repr(sentence[slice(*place)])))

@@ -20,7 +20,9 @@ NOTHING = "rows of the table have no cell with content and were skipped"
 BETWEEN = re.compile("[\x01\x02\x1e\x1f]")
 """What may stand between the words, and between the tags, of a cell, as in PaddleNLP's tables."""
 
-_TOLD = ("sep=,", "sep=;", "sep=\t", "sep=|")
+DELIMITERS = ",;\t|"
+"""What may divide cells."""
+_TOLD = tuple(f"sep={mark}" for mark in DELIMITERS)
 """A first line by which Excel is told what divides the cells."""
 _INDEX = ([""], ["Unnamed: 0"])
 """What pandas calls the column of the numbers of rows."""
@@ -48,7 +50,7 @@ def _rows(file: Path) -> Iterator[Cells]:
         if (told := head.rstrip("\r\n")) in _TOLD:
             delimiter, before, head = told[4], before + 1, next(lines, "")
         else:
-            delimiter = max(",;\t|", key=head.count)
+            delimiter = max(DELIMITERS, key=head.count)
         lines.inside = False
         second = next(lines, "")
         spaced = _opens_behind_a_space([head, second], delimiter)

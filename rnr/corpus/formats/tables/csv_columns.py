@@ -20,7 +20,7 @@ from rnr.corpus.formats.field_names import (
     plain,
     usual_first,
 )
-from rnr.corpus.formats.files.csv_table import is_blank, rows_of_cells
+from rnr.corpus.formats.files.csv_table import DELIMITERS, is_blank, rows_of_cells
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.shown_lists import shows_a_list
@@ -45,8 +45,10 @@ _MOST = 0.9
 
 def is_word_table(head: str) -> bool:
     """Whether a line names the columns of a table with a word a row and what its sentence is called."""
-    names = head.split("\t")
-    return len(names) > 2 and any(map(_may_be_words, names)) and any(map(names_sentences, names))
+    divided = ([name.strip().strip('"') for name in head.split(mark)] for mark in DELIMITERS)
+    return any(
+        len(names) > 2 and any(map(_may_be_words, names)) and any(map(names_sentences, names)) for names in divided
+    )
 
 
 def word_columns(names: Sequence[str], source: Source) -> WordColumns | None:

@@ -1,6 +1,7 @@
 """CSV with a token a line or a sentence a line, read as a stream: no more than a sentence of it is held."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -15,9 +16,10 @@ from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.tables.csv_columns import word_columns
 from rnr.corpus.formats.tables.csv_words import sentences
-from rnr.corpus.formats.tokens.text_tags import one_tag, shows_tags, write_o
+from rnr.corpus.formats.tokens.text_tags import is_tag_per_word, one_tag, shows_tags, write_o
 from rnr.corpus.formats.tokens.token_rows import tagged_rows, with_names
 from rnr.corpus.report import Reading
+from rnr.messages import few
 
 _TEXTS = ("text", "sentence", "content", "input", "document")
 _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
@@ -74,24 +76,29 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     below = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
     if _has_tags(names) and not any(name in _TEXTS or _is_known(name) for name in columns):
         raise DataError(f"{file}: {_headless(file, names)}")
-    told = (column for cells in below for column, cell in enumerate(cells) if shows_a_list(cell) or shows_tags(cell))
+    told = (column for cells in below for column in range(len(cells)) if _shows_entities(names, cells, column))
     divided = _divided(file)
     if (first := -1 if divided else next(told, None)) is None:
         raise DataError(f"{file}: {_no_entities(names, columns, file)}")
     return rows_of(_rows_with_lists(file, names, first, divided, source), source)
 
 
+def _shows_entities(names: Sequence[str], cells: Sequence[str], column: int) -> bool:
+    """Whether a cell holds a list, several tags or, by its name, a label for each word of another cell."""
+    cell = cells[column]
+    if shows_a_list(cell) or shows_tags(cell):
+        return True
+    named = column < len(names) and names_tags(names[column])
+    return named and any(is_tag_per_word(cell, len(one.split())) for one in cells if one != cell)
+
+
 def _swallows_a_sentence(names: Sequence[str], file: Path) -> bool:
     """Whether one of the names is several words, and one of these a tag in the column below it, which has O."""
+    rows = [cells for _, cells in islice(rows_of_cells(file), 1, _LOOKED_AT) if isinstance(cells, list)]
     for column, name in enumerate(names):
         if len(own := set(name.replace(",", " ").split())) > 1:
-            rows = (cells for _, cells in islice(rows_of_cells(file), 1, _LOOKED_AT) if isinstance(cells, list))
             below = [set(row[column].replace(",", " ").split()) for row in rows if len(row) > column]
-            if (
-                below
-                and all("O" in one or one & own for one in below)
-                and any("O" in one and one & own for one in below)
-            ):
+            if all("O" in one or one & own for one in below) and any("O" in one and one & own for one in below):
                 return True
     return False
 
@@ -135,7 +142,9 @@ def _named_columns(names: Sequence[str], file: Path) -> dict[str, str]:
     if len(columns) < len(written) and _has_tags(written):
         raise DataError(f"{file}: {_headless(file, names)}")
     if len(columns) < len(written):
-        raise DataError(f"{file}: two columns have the same name ({', '.join(written)}); rename the one not meant")
+        counts = Counter(map(_plain, written))
+        alike = few([name for name in written if counts[_plain(name)] > 1])
+        raise DataError(f"{file}: two columns have the same name ({alike}); rename the one not meant")
     return columns
 
 

@@ -37,6 +37,11 @@ def shows_tags(cell: str) -> bool:
     return any(len(part) > 1 for part in parts) and are_tags(parts)  # not of single letters, which may be words
 
 
+def is_tag_per_word(cell: str, words: int) -> bool:
+    """Whether a cell has an O and as many parts as another has ``words``, which are several."""
+    return words > 1 and _OUTSIDE.search(cell) is not None and len(_BETWEEN.split(cell.strip())) == words
+
+
 def write_o(cell: str) -> str:
     """What is said of several tags among which another mark stands for O; empty for any other cell."""
     parts = cell.replace(",", " ").split()
@@ -57,8 +62,8 @@ def _found(row: Any) -> tuple[str, str, list[str]] | None:
     if not isinstance(row, dict) or any(isinstance(row.get(name), (list, dict)) for name in _ENTITIES):
         return None
     text = next((name for name in _TEXTS if isinstance(row.get(name), str)), None)
-    one_word = text is not None and len(row[text].split()) == 1
-    tags = {name: found for name in _FIELDS if (found := _tags(row.get(name), one_word=one_word))}
+    words = 0 if text is None else len(row[text].split())
+    tags = {name: found for name in _FIELDS if (found := _tags(row.get(name), words))}
     named = next(iter(tags), None)
     found = (text, named) if text and named else _told(row, text, named)
     return found and (*found, tags.get(found[1]) or _tags(row[found[1]]) or row[found[1]])
@@ -82,10 +87,13 @@ def _told(row: dict[str, Any], text: str | None, named: str | None) -> tuple[str
     return pairs[0] if len(pairs) == 1 else None
 
 
-def _tags(value: Any, *, one_word: bool = False) -> list[str] | None:
-    """The tags that a value is, if any; one alone, not in a list, is that of a text of ``one_word``."""
+def _tags(value: Any, words: int = 0) -> list[str] | None:
+    """The tags that a value is, if any, which may be labels alone in a text if there is one for each of so many
+    ``words``."""
     if isinstance(value, str):
-        return _BETWEEN.split(value.strip()) if shows_tags(value) else one_tag(value) if one_word else None
+        if shows_tags(value) or is_tag_per_word(value, words):
+            return _BETWEEN.split(value.strip())
+        return one_tag(value) if words == 1 else None
     return value if are_texts(value) and (all(map(_ONE.fullmatch, value)) or are_tags(value)) else None
 
 

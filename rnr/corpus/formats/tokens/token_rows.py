@@ -12,15 +12,7 @@ from rnr.corpus.formats.entities.span_lists import whole_number
 from rnr.corpus.formats.field_names import TAGS, names_tags
 from rnr.corpus.formats.rows import DataError, Row, are_texts, plain_list
 from rnr.corpus.formats.shapes import Shape, Source, extras
-from rnr.corpus.formats.tags.reading import (
-    OTHER_TEXT,
-    Places,
-    TagCensus,
-    Tagged,
-    begun,
-    located,
-    tag_scheme,
-)
+from rnr.corpus.formats.tags.reading import OTHER_TEXT, Places, TagCensus, Tagged, begun, located, tag_scheme
 from rnr.corpus.formats.tokens.agreeing_tags import Said, are_of_names, are_sure, refuse_unlike, said_by
 from rnr.corpus.formats.tokens.token_fields import (
     BESIDE,
@@ -51,6 +43,8 @@ _READ = frozenset((*_BESIDE, *NAMES, *SPACES, *BESIDE))
 """The fields of a row that something may be read from, beside its tokens and tags."""
 AS_NUMBERS = "rows have the numbers of their tags written as text or with a decimal point; they were taken as numbers"
 EMPTY = "rows have no tokens and were left out"
+DOCUMENTS = "rows mark the beginning of a document and were left out"
+_MARK = ["-DOCSTART-"]
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
     "(data.reading.labels), or in a labels.json beside the file"
@@ -67,7 +61,7 @@ _UNKNOWN = (
 
 def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
     """The rows of ``Tagged`` sentences, whose scheme the first of them tell; all other values stay as they are."""
-    found = iter(found)
+    found = _sentences(found, source)
     census, first = TagCensus(), list[Row]()
     for number, value in found:
         first.append((number, value))
@@ -95,6 +89,15 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
         if row["sentence"] not in value.text:
             reading.note_spaces(value.tokens, row["sentence"], source.file, number)
         yield number, row
+
+
+def _sentences(found: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The rows that are no mark of a document."""
+    for number, value in found:
+        if isinstance(value, Tagged) and value.tokens == _MARK:
+            source.note(DOCUMENTS, number, _MARK[0])
+        else:
+            yield number, value
 
 
 def with_names(values: Iterable[Row], source: Source) -> Iterator[Row]:
@@ -293,8 +296,5 @@ def schema_of_tags(names: Iterable[str]) -> list[str]:
 
 
 SHAPE = Shape(
-    name="tokens and tags",
-    recognises=lambda row: fields(row) is not None,
-    rows=rows_of_tokens,
-    own_offsets=False,
+    name="tokens and tags", recognises=lambda row: fields(row) is not None, rows=rows_of_tokens, own_offsets=False
 )

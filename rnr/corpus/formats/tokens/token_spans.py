@@ -88,17 +88,26 @@ def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any
 
 
 def _span_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
-    """The rows; raises DataError after the last where nearly all spans would be whole words in characters, too."""
-    spans, fitting = 0, 0
+    """The rows; raises DataError after the last where nearly all spans would be whole words in characters, too, or
+    many are empty: then their ends are inclusive, and the others would be cut."""
+    spans, fitting, empty = 0, 0, 0
 
     def convert(row: dict[str, Any], number: int, source: Source) -> Any:
-        nonlocal spans, fitting
-        fits = list(_in_characters(row))
-        spans, fitting = spans + len(fits), fitting + sum(fits)
+        nonlocal spans, fitting, empty
+        places = list(_places(row))
+        spans, fitting = spans + len(places), fitting + sum(_in_characters(row, places))
+        empty += sum(first == last for first, last in places)
         return _span_row(row, number, source)
 
     yield from each(convert)(*_by_tokens(values, source, "tokens", "words"))
-    if source.reading.options.offsets == "auto" and fitting >= max(_FEWEST, 0.9 * spans):
+    if source.reading.options.offsets != "auto":
+        return
+    if empty >= max(_FEWEST, 0.1 * spans):
+        raise DataError(
+            f"{source.file}: {empty} of {spans} spans over tokens end where they begin, so their ends are probably "
+            "inclusive: --offsets inclusive reads them so; --offsets tokens takes them as they are"
+        )
+    if fitting >= max(_FEWEST, 0.9 * spans):
         raise DataError(
             f"{source.file}: {fitting} of {spans} spans over tokens are whole words if they count characters: write "
             "each row's text beside its tokens (as 'text'), to which they then refer; --offsets tokens takes them as "
@@ -115,17 +124,22 @@ def _by_tokens(values: Iterable[Row], source: Source, *names: str) -> tuple[Iter
     return chain(first, values), replace(source, reading=source.reading.of_tokens(tokens, source.file))
 
 
-def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
-    """For each span whether, counted in characters, it is whole words, too, and other ones than in tokens."""
-    words = _words(row)
-    begins, ends = {begin for begin, _ in words}, {end for _, end in words}
+def _places(row: dict[str, Any]) -> Iterator[tuple[int, int]]:
+    """The two numbers of each span."""
     for entity in row[entity_lists(row)[0]]:
         told = with_place(entity) if isinstance(entity, dict) else {}
         place: Any = [told.get("start"), told.get("end")] if told else entity
         if isinstance(place, list) and [type(part) for part in place[:2]] == [int, int]:
-            first, last = place[:2]
-            same = 0 <= first < last <= len(words) and (words[first][0], words[last - 1][1]) == (first, last)
-            yield not same and first < last and first in begins and last in ends
+            yield place[0], place[1]
+
+
+def _in_characters(row: dict[str, Any], places: Iterable[tuple[int, int]]) -> Iterator[bool]:
+    """For each span whether, counted in characters, it is whole words, too, and other ones than in tokens."""
+    words = _words(row)
+    begins, ends = {begin for begin, _ in words}, {end for _, end in words}
+    for first, last in places:
+        same = 0 <= first < last <= len(words) and (words[first][0], words[last - 1][1]) == (first, last)
+        yield not same and first < last and first in begins and last in ends
 
 
 def _words(row: dict[str, Any]) -> list[tuple[int, int]]:
