@@ -26,9 +26,8 @@ Forward = Callable[[Batch], torch.Tensor]
 
 SEQUENCES, TOKENS = 8, 128
 """Of the batch by which the memory of a token is measured; half of each sequence is completion."""
-GRADIENT_BYTES = 10
-"""For each trained weight: its bf16 gradient, the float32 sum of all micro-batches, and its flat copy in the step."""
-
+BUCKET = 500_000_000
+"""Gradients that ZeRO stage 2 collects before it divides them; as many again are made meanwhile."""
 COPY_BYTES = 2
 """For each trained weight: one in bf16."""
 
@@ -63,7 +62,7 @@ def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitte
         notes += _check_varlen(run, policy, device, compiled=compiled)
     if device.type == "cuda" and use_few_kernels(engine.optimizer):
         notes.append("gradients: summed and measured in a few kernels")
-    max_tokens = _max_tokens(policy, device, settings, arrange, notes)
+    max_tokens = _max_tokens(policy, device, settings, arrange, torch.distributed.get_world_size(), notes)
     return Fitted(arrange=arrange, max_tokens=max_tokens, notes=tuple(notes))
 
 
@@ -92,13 +91,31 @@ def _compiles(optimizer: OptimizerConfig, arrange: Arrange) -> bool:
     return optimizer.compile != "off" and not found
 
 
+def gradient_bytes(trained: int, *, zero_stage: int, ranks: int) -> float:
+    """What the gradients of so many weights take on a rank that was not there before the first step: in bf16, and as
+    DeepSpeed's optimizer of the stage (0 to 2) sums them in float32."""
+    match zero_stage:
+        case 0:  # the gradients in float32, in the step
+            return (2 + 4) * trained
+        case 1:  # no more: its sum is there from the start, and the step takes it as it is
+            return 2 * trained
+        case _:  # this rank's part of the sum, and a flat copy of it in the step
+            return 2 * min(trained, 2 * BUCKET) + (4 + 4) * trained / ranks
+
+
 def _max_tokens(
-    policy: PolicyModel, device: torch.device, settings: LearnerSettings, arrange: Arrange, notes: list[str]
+    policy: PolicyModel,
+    device: torch.device,
+    settings: LearnerSettings,
+    arrange: Arrange,
+    ranks: int,
+    notes: list[str],
 ) -> int:
     asked = settings.optimizer.max_tokens_per_microbatch
     if asked != "auto":
         return asked
-    if device.type != "cuda" or settings.optimizer.zero_stage == 3:
+    zero_stage = settings.optimizer.zero_stage
+    if device.type != "cuda" or zero_stage == 3:
         return ON_CPU if device.type != "cuda" else 4 * ON_CPU
     each = bytes_per_token(policy, device, arrange)
     trained = sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad)
@@ -106,7 +123,8 @@ def _max_tokens(
     # An engine that shares the device may take its part of the memory only later, and copies of the policy come later.
     share = settings.gpu_memory_share * whole - settings.gpu_gib_asleep * 2**30
     mine = min(share - torch.cuda.memory_allocated(device), free)
-    left = mine - (GRADIENT_BYTES + COPY_BYTES * settings.copies) * trained
+    later = gradient_bytes(trained, zero_stage=zero_stage, ranks=ranks) + COPY_BYTES * settings.copies * trained
+    left = mine - later
     found = tokens_that_fit(left, each)
     if settings.longest > found and (alone := longest_alone(settings.longest, left, each)):
         notes.append(alone)

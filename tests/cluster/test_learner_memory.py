@@ -27,7 +27,7 @@ def test_kept_bytes_by_hand() -> None:
     assert kept_bytes(run, [weight]) == 140
 
 
-@pytest.mark.parametrize(("copies", "tokens"), [(0, 21_504), (1, 19_456), (3, 16_384)])
+@pytest.mark.parametrize(("copies", "tokens"), [(0, 26_624), (1, 25_600), (3, 22_528)])
 def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_memory(
     monkeypatch, copies, tokens
 ) -> None:
@@ -40,9 +40,26 @@ def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_me
         model_folder="", model=ModelConfig(), optimizer=OptimizerConfig(), seed=0, gpu_memory_share=0.6, copies=copies
     )
     policy, notes = SimpleNamespace(parameters=lambda: [weights]), []
-    # 0.6 x 80 - 8 - 10 are 30 GiB, of which a copy takes 2; seven tenths of them in steps of 1,024 tokens of 1 MiB.
-    assert device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, notes) == tokens
-    assert f"{30 - 2 * copies} GiB for activations" in notes[0]
+    # 0.6 x 80 - 8 - 2 are 38 GiB, of which a copy takes 2; seven tenths of them in steps of 1,024 tokens of 1 MiB.
+    assert device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, 1, notes) == tokens
+    assert f"{38 - 2 * copies} GiB for activations" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("zero_stage", "ranks", "gigabytes"),
+    [
+        (0, 2, 18.0),  # 6 x 3
+        (1, 1, 6.0),  # in bf16 alone: DeepSpeed has made the sum by then
+        (1, 4, 6.0),
+        (2, 1, 26.0),  # two buckets of a gigabyte, and 8 x 3
+        (2, 4, 8.0),
+    ],
+)
+def test_what_gradients_of_three_billion_weights_take_is_what_their_stage_has_not_made_yet(
+    zero_stage, ranks, gigabytes
+) -> None:
+    assert device.gradient_bytes(3 * 10**9, zero_stage=zero_stage, ranks=ranks) == gigabytes * 1e9
+    assert device.gradient_bytes(10**6, zero_stage=2, ranks=1) == 10e6
 
 
 @pytest.mark.parametrize(
@@ -70,9 +87,9 @@ def test_a_sequence_that_may_come_and_does_not_fit_is_told_at_the_start(monkeypa
     policy, notes = SimpleNamespace(parameters=list), []
     if said is None:
         with pytest.raises(ValueError, match=r"30721 tokens, the longest .* takes 30\.0 of the 30\.0 GiB"):
-            device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, notes)
+            device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, 1, notes)
         return
-    assert device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, notes) == 21_504
+    assert device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, 1, notes) == 21_504
     assert len(notes) == 1 + said
 
 
