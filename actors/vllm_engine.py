@@ -14,6 +14,7 @@ from actors.locked_folder import folder_for_sockets
 from actors.token_text import character_ends
 from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
 from actors.vllm_environment import literal_path, set_environment, sockets_in
+from actors.vllm_on_gpu import gpu_arguments, refuse_platform
 from rnr.faults import WorkerUnusable
 from rnr.model_folder import SAFE_WEIGHTS
 from rnr.types import Segment
@@ -58,6 +59,7 @@ class VllmEngine:
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        refuse_platform(use_gpu=settings.use_gpu)
         arguments = AsyncEngineArgs(
             model=settings.model_folder,
             dtype="bfloat16",
@@ -99,8 +101,6 @@ class VllmEngine:
 
     def _on_device(self) -> dict[str, Any]:
         if self._settings.use_gpu:
-            from actors.vllm_on_gpu import gpu_arguments
-
             generation = self._settings.generation
             return gpu_arguments(
                 max_num_seqs=generation.sequences, gpus=self._settings.gpus, sleeps=generation.sleep_level > 0

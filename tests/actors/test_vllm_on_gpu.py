@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from actors.vllm_on_gpu import capture_sizes, gpu_arguments, refuse_division
+from actors.vllm_on_gpu import capture_sizes, gpu_arguments, refuse_division, refuse_platform
 from rnr.cli import load_config
 
 
@@ -35,6 +35,25 @@ def test_an_engine_of_two_gpus_divides_its_model_over_both() -> None:
     assert (both["tensor_parallel_size"], both["distributed_executor_backend"]) == (2, "mp")
     for one in (0.5, 1.0):
         assert "tensor_parallel_size" not in gpu_arguments(max_num_seqs=8, gpus=one)
+
+
+@pytest.mark.parametrize(
+    ("built_for_cpus", "use_gpu", "said"),
+    [
+        (True, False, ""),
+        (False, True, ""),
+        (True, True, r"has a GPU, but vLLM \S+ is built for CPUs"),
+        (False, False, r"has no GPU, but vLLM \S+ is not built for CPUs.*cluster\.gpus_per_rollout_worker"),
+    ],
+)
+def test_a_vllm_that_is_built_for_another_device_is_refused(monkeypatch, built_for_cpus, use_gpu, said) -> None:
+    platforms = pytest.importorskip("vllm.platforms")
+    monkeypatch.setattr(platforms.current_platform, "is_cpu", lambda: built_for_cpus)
+    if not said:
+        refuse_platform(use_gpu=use_gpu)
+        return
+    with pytest.raises(ValueError, match=said):
+        refuse_platform(use_gpu=use_gpu)
 
 
 def test_heads_that_do_not_divide_are_refused_with_what_does(tmp_path) -> None:
