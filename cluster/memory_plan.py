@@ -113,12 +113,10 @@ def learner_parts(
     # An adapter of rank r beside each linear layer has r numbers for each of its inputs and outputs.
     widths = 7 * shape.hidden + 2 * shape.query + 2 * shape.key + 3 * shape.intermediate
     trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
-    tokens = LEAST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
+    asked = LEAST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
+    tokens = max(asked, longest)
     stepped = 12 * trained / (ranks if stage else 1)
-    activations = (
-        f"{ACTIVATIONS} of {max(tokens, longest)} tokens{' (the longest sequence)' if longest > tokens else ''}"
-    )
-    tokens = max(tokens, longest)
+    activations = f"{ACTIVATIONS} of {tokens} tokens{' (the longest sequence)' if longest > asked else ''}"
     kept = tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing)
     by_turns = {f"optimizer or {activations}": max(stepped, kept)}
     parts = {
@@ -199,8 +197,8 @@ def memory_rows(
     has: float,
 ) -> list[tuple[str, str]]:
     """(name, what it holds) of the learner, a rank of which has these ``rank_parts``, and the engine, whose GPUs are
-    decided, on a GPU of ``has`` GiB; empty without one. Raises ValueError, with what to
-    change, for a plan that does not fit."""
+    decided, on a GPU of ``has`` GiB; empty without one. Raises ValueError, with what to change, for a plan that does
+    not fit."""
     if not has:
         return []
     if shape is None or parts is None:
