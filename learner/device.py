@@ -119,6 +119,7 @@ def _max_tokens(
         return ON_CPU if device.type != "cuda" else 4 * ON_CPU
     each = bytes_per_token(policy, device, arrange)
     trained = sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad)
+    torch.cuda.empty_cache()  # what torch keeps of it is free for it, too, such as where an offloaded state was
     free, whole = torch.cuda.mem_get_info(device)
     # An engine that shares the device may take its part of the memory only later, and copies of the policy come later.
     share = settings.gpu_memory_share * whole - settings.gpu_gib_asleep * 2**30
