@@ -2,7 +2,7 @@
 
 Bytes for each of P weights of a learner rank under ZeRO (Rajbhandari et al. 2020): 2 for the bf16 weight and 2 for its
 gradient, 4 for the float32 sum of the micro-batches' gradients and 12 for AdamW's master weight and moments; stage 1
-divides the last by the ranks (DeepSpeed keeps the whole sum on each), stage 2 all but the first, stage 3 everything. An
+divides the last by the ranks, stage 2 the gradients too (``learner.memory.gradient_bytes``), stage 3 everything. An
 adapter has its own few weights of all but the first. With ``optimizer.offload`` the 12 bytes and the activations take
 turns.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from cluster.placement import learner_memory_share
 from cluster.transport import weight_copies
 from cluster.transport.topology import topology_of
-from learner.memory import LEAST
+from learner.memory import LEAST, gradient_bytes
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import read_text_config
 
@@ -121,7 +121,7 @@ def learner_parts(
     by_turns = {f"optimizer or {activations}": max(stepped, kept)}
     parts = {
         "weights": 2 * weights / (ranks if stage == 3 else 1),
-        "gradients": 6 * trained / (ranks if stage >= 2 else 1),
+        "gradients": gradient_bytes(trained, zero_stage=stage, ranks=ranks),
         **(by_turns if optimizer.offload else {"optimizer": stepped, activations: kept}),
         "reference": 2 * weights if reference and not model.lora_rank else 0.0,
         "weights for the engine": 2 * weights * copies,

@@ -13,7 +13,7 @@ from learner.bucketed_layout import bucketed_layout
 from learner.compilation import compile_layers
 from learner.gradients import use_few_kernels
 from learner.logprobs import PolicyModel
-from learner.memory import ON_CPU, kept_bytes, longest_alone, tokens_that_fit
+from learner.memory import ON_CPU, SUM_BYTES, gradient_bytes, kept_bytes, longest_alone, tokens_that_fit
 from learner.preflight import check_on_device, trial_batch
 from learner.settings import LearnerSettings
 from learner.varlen import activate_fastest, obstacle
@@ -26,8 +26,6 @@ Forward = Callable[[Batch], torch.Tensor]
 
 SEQUENCES, TOKENS = 8, 128
 """Of the batch by which the memory of a token is measured; half of each sequence is completion."""
-BUCKET = 500_000_000
-"""Gradients that ZeRO stage 2 collects before it divides them; as many again are made meanwhile."""
 COPY_BYTES = 2
 """For each trained weight: one in bf16."""
 
@@ -91,18 +89,6 @@ def _compiles(optimizer: OptimizerConfig, arrange: Arrange) -> bool:
     return optimizer.compile != "off" and not found
 
 
-def gradient_bytes(trained: int, *, zero_stage: int, ranks: int) -> float:
-    """What the gradients of so many weights take on a rank that was not there before the first step: in bf16, and as
-    DeepSpeed's optimizer of the stage (0 to 2) sums them in float32."""
-    match zero_stage:
-        case 0:  # the gradients in float32, in the step
-            return (2 + 4) * trained
-        case 1:  # no more: its sum is there from the start, and the step takes it as it is
-            return 2 * trained
-        case _:  # this rank's part of the sum, and a flat copy of it in the step
-            return 2 * min(trained, 2 * BUCKET) + (4 + 4) * trained / ranks
-
-
 def _max_tokens(
     policy: PolicyModel,
     device: torch.device,
@@ -124,8 +110,9 @@ def _max_tokens(
     # An engine that shares the device may take its part of the memory only later, and copies of the policy come later.
     share = settings.gpu_memory_share * whole - settings.gpu_gib_asleep * 2**30
     mine = min(share - torch.cuda.memory_allocated(device), free)
-    later = gradient_bytes(trained, zero_stage=zero_stage, ranks=ranks) + COPY_BYTES * settings.copies * trained
-    left = mine - later
+    gradients = gradient_bytes(trained, zero_stage=zero_stage, ranks=ranks)
+    gradients -= SUM_BYTES * trained if zero_stage == 1 else 0  # there from the start
+    left = mine - gradients - COPY_BYTES * settings.copies * trained
     found = tokens_that_fit(left, each)
     if settings.longest > found and (alone := longest_alone(settings.longest, left, each)):
         notes.append(alone)

@@ -10,7 +10,7 @@ from cluster.settings import learner_settings
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.object_store import ObjectStore
 from learner import device
-from learner.memory import kept_bytes, tokens_that_fit
+from learner.memory import gradient_bytes, kept_bytes, tokens_that_fit
 from learner.settings import LearnerSettings
 from learner.varlen_layout import varlen_layout
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
@@ -42,7 +42,8 @@ def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_me
         model_folder="", model=ModelConfig(), optimizer=OptimizerConfig(), seed=0, gpu_memory_share=0.6, copies=copies
     )
     policy, notes = SimpleNamespace(parameters=lambda: [weights]), []
-    # 0.6 x 80 - 8 - 2 are 38 GiB, of which a copy takes 2; seven tenths of them in steps of 1,024 tokens of 1 MiB.
+    # 0.6 x 80 - 8 - 2 are 38 GiB (the sum of the gradients is among the 8), of which a copy takes 2; seven tenths of
+    # them in steps of 1,024 tokens of 1 MiB.
     assert device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, 1, notes) == tokens
     assert f"{38 - 2 * copies} GiB for activations" in notes[0]
 
@@ -50,18 +51,16 @@ def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_me
 @pytest.mark.parametrize(
     ("zero_stage", "ranks", "gigabytes"),
     [
-        (0, 2, 18.0),  # 6 x 3
-        (1, 1, 6.0),  # in bf16 alone: DeepSpeed has made the sum by then
-        (1, 4, 6.0),
+        (0, 4, 18.0),  # 6 x 3
+        (1, 4, 18.0),
         (2, 1, 26.0),  # two buckets of a gigabyte, and 8 x 3
         (2, 4, 8.0),
+        (3, 4, 4.5),
     ],
 )
-def test_what_gradients_of_three_billion_weights_take_is_what_their_stage_has_not_made_yet(
-    zero_stage, ranks, gigabytes
-) -> None:
-    assert device.gradient_bytes(3 * 10**9, zero_stage=zero_stage, ranks=ranks) == gigabytes * 1e9
-    assert device.gradient_bytes(10**6, zero_stage=2, ranks=1) == 10e6
+def test_what_the_gradients_of_three_billion_weights_take_by_the_stage(zero_stage, ranks, gigabytes) -> None:
+    assert gradient_bytes(3 * 10**9, zero_stage=zero_stage, ranks=ranks) == gigabytes * 1e9
+    assert gradient_bytes(10**6, zero_stage=2, ranks=1) == 10e6
 
 
 @pytest.mark.parametrize(
