@@ -13,7 +13,7 @@ from learner.bucketed_layout import bucketed_layout
 from learner.compilation import compile_layers
 from learner.gradients import use_few_kernels
 from learner.logprobs import PolicyModel
-from learner.memory import ON_CPU, SUM_BYTES, gradient_bytes, kept_bytes, longest_alone, tokens_that_fit
+from learner.memory import MOMENT_BYTES, ON_CPU, SUM_BYTES, gradient_bytes, kept_bytes, longest_alone, tokens_that_fit
 from learner.preflight import check_on_device, trial_batch
 from learner.settings import LearnerSettings
 from learner.varlen import activate_fastest, obstacle
@@ -110,9 +110,10 @@ def _max_tokens(
     # An engine that shares the device may take its part of the memory only later, and copies of the policy come later.
     share = settings.gpu_memory_share * whole - settings.gpu_gib_asleep * 2**30
     mine = min(share - torch.cuda.memory_allocated(device), free)
-    gradients = gradient_bytes(trained, zero_stage=zero_stage, ranks=ranks)
-    gradients -= SUM_BYTES * trained if zero_stage == 1 else 0  # there from the start
-    left = mine - gradients - COPY_BYTES * settings.copies * trained
+    later = gradient_bytes(trained, zero_stage=zero_stage, ranks=ranks) + COPY_BYTES * settings.copies * trained
+    if zero_stage == 1:  # where the sum is there from the start, and the moments come with the first step
+        later += (0 if settings.optimizer.offload else MOMENT_BYTES * trained / ranks) - SUM_BYTES * trained
+    left = mine - later
     found = tokens_that_fit(left, each)
     if settings.longest > found and (alone := longest_alone(settings.longest, left, each)):
         notes.append(alone)

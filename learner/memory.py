@@ -21,6 +21,8 @@ and what a layer needs while it runs."""
 
 SUM_BYTES = 4
 """Of a weight's gradient in the float32 sum of the micro-batches."""
+MOMENT_BYTES = 8
+"""Of a weight's two moments."""
 BUCKET = 500_000_000
 """Gradients that ZeRO stage 2 collects before it divides them; as many again are made meanwhile."""
 

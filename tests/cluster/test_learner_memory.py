@@ -27,7 +27,7 @@ def test_kept_bytes_by_hand() -> None:
     assert kept_bytes(run, [weight]) == 140
 
 
-@pytest.mark.parametrize(("copies", "tokens"), [(0, 26_624), (1, 25_600), (3, 22_528)])
+@pytest.mark.parametrize(("copies", "tokens"), [(0, 21_504), (1, 19_456), (3, 16_384)])
 def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_memory(
     monkeypatch, copies, tokens
 ) -> None:
@@ -42,10 +42,33 @@ def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_me
         model_folder="", model=ModelConfig(), optimizer=OptimizerConfig(), seed=0, gpu_memory_share=0.6, copies=copies
     )
     policy, notes = SimpleNamespace(parameters=lambda: [weights]), []
-    # 0.6 x 80 - 8 - 2 are 38 GiB (the sum of the gradients is among the 8), of which a copy takes 2; seven tenths of
-    # them in steps of 1,024 tokens of 1 MiB.
+    # 0.6 x 80 - 8 - 10 are 30 GiB, of which a copy takes 2; seven tenths of them in steps of 1,024 tokens of 1 MiB.
     assert device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, 1, notes) == tokens
-    assert f"{38 - 2 * copies} GiB for activations" in notes[0]
+    assert f"{30 - 2 * copies} GiB for activations" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "ranks", "left"),
+    [
+        ({"zero_stage": 1}, 1, 70),  # of 80: 2 for a gradient in bf16, 8 for the moments; the sum is there
+        ({"zero_stage": 1}, 4, 76),  # 2, and 8 / 4
+        ({"zero_stage": 1, "offload": True}, 1, 78),  # the moments are in host memory
+        ({"zero_stage": 0}, 1, 74),  # 2 + 4; the moments are there
+    ],
+)
+def test_what_a_rank_will_hold_beside_activations_is_what_its_stage_has_not_made_yet(
+    monkeypatch, options, ranks, left
+) -> None:
+    gib = 2**30
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (80 * gib, 80 * gib))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 0)
+    monkeypatch.setattr(device, "bytes_per_token", lambda *_arguments: 2.0**20)
+    weights = torch.nn.Parameter(torch.empty(gib, device="meta"))
+    optimizer = OptimizerConfig(**options)
+    settings = LearnerSettings(model_folder="", model=ModelConfig(), optimizer=optimizer, seed=0)
+    policy, notes = SimpleNamespace(parameters=lambda: [weights]), []
+    device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, ranks, notes)
+    assert f"{left} GiB for activations" in notes[0]
 
 
 @pytest.mark.parametrize(
