@@ -54,7 +54,9 @@ class GrammarMasks:
         found: list[tuple[int, ...]] = []
         for place, token in enumerate(token_ids):
             matcher.fill_next_token_bitmask(self._mask)
-            ids = tuple(numpy.unpackbits(self._bits, bitorder="little").nonzero()[0].tolist())
+            # Counted, because the last word of the mask may allow ids beyond the vocabulary.
+            bits = numpy.unpackbits(self._bits, count=len(self._vocabulary), bitorder="little")
+            ids = tuple(bits.nonzero()[0].tolist())
             decided = len(ids) > 1 and not self._spells(matcher, ids)
             if not matcher.accept_token(token):
                 raise ValueError(
@@ -178,11 +180,8 @@ class Decoder:
         given = self._openings[prompt.opening]
         opened = replace(prompt, token_ids=(*prompt.token_ids, *given), opening="")
         # Compiled for the masks while the engine decodes, which compiles for itself.
-        compiled = (
-            asyncio.create_task(asyncio.to_thread(self._masks.compile, grammar))
-            if sampling.temperature and sampling.decisions
-            else None
-        )
+        wanted = sampling.temperature and sampling.decisions
+        compiled = asyncio.create_task(asyncio.to_thread(self._masks.compile, grammar)) if wanted else None
         limits = replace(sampling, max_new_tokens=max(1, sampling.max_new_tokens - len(given)))
         group = await self._complete_under(grammar, opened, limits)
         ready = await compiled if compiled else None

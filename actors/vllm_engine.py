@@ -14,6 +14,7 @@ from actors.locked_folder import folder_for_sockets
 from actors.token_text import character_ends
 from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
 from actors.vllm_environment import literal_path, not_started, set_environment, sockets_in
+from actors.vllm_on_gpu import gpu_arguments, refuse_platform
 from actors.worker_log import root_cause
 from rnr.faults import WorkerUnusable
 from rnr.model_folder import SAFE_WEIGHTS
@@ -59,6 +60,7 @@ class VllmEngine:
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        refuse_platform(use_gpu=settings.use_gpu)
         arguments = AsyncEngineArgs(
             model=settings.model_folder,
             dtype="bfloat16",
@@ -103,8 +105,6 @@ class VllmEngine:
 
     def _on_device(self) -> dict[str, Any]:
         if self._settings.use_gpu:
-            from actors.vllm_on_gpu import gpu_arguments
-
             return gpu_arguments(self._settings.generation, gpus=self._settings.gpus)
         from actors.cpu_norm import PRIORITY
 

@@ -1,4 +1,5 @@
-"""The options of vLLM on a GPU: which batch sizes are captured as graphs, and how a model is divided over several."""
+"""vLLM on a GPU: which batch sizes are captured as graphs, how a model is divided over several, and whether it is built
+for one."""
 
 from typing import Any
 
@@ -33,6 +34,25 @@ def gpu_arguments(generation: GenerationConfig, *, gpus: float) -> dict[str, Any
     if gpus > 1:
         arguments |= {"tensor_parallel_size": round(gpus), "distributed_executor_backend": "mp"}
     return arguments
+
+
+def refuse_platform(*, use_gpu: bool) -> None:
+    """Raise ValueError where this vLLM is built for another device. One for GPUs would take a GPU of its host that it
+    was not given: Ray hides none from a worker without."""
+    from vllm import __version__
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu() != use_gpu:
+        return
+    if use_gpu:
+        raise ValueError(
+            f"the engine has a GPU, but vLLM {__version__} is built for CPUs: install its build for GPUs, or set "
+            "cluster.gpus_per_rollout_worker=0"
+        )
+    raise ValueError(
+        f"the engine has no GPU, but vLLM {__version__} is not built for CPUs: install its build for CPUs, or raise "
+        "cluster.gpus_per_rollout_worker"
+    )
 
 
 def refuse_division(model_folder: str, gpus: float | None) -> None:

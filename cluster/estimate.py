@@ -116,17 +116,18 @@ def float32_rate(size: int = 1024, times: int = 3) -> float:
 
 def stated_seconds(prepared: Prepared, schedule: Schedule, settings: "Settings", found: Rates) -> dict[str, float]:
     """The seconds of one of each kind of work, by these rates."""
-    sampling, evaluation = settings.sampling, settings.evaluation
+    sampling, evaluation, grpo = settings.sampling, settings.evaluation, settings.grpo
     sft = [sample.length for sample in prepared.sft] or [0]
     answer = ANSWER * sampling.max_new_tokens
     sampled = sampling.prompts_per_step * sampling.samples_per_prompt * answer
-    trained = sampled + sampling.prompts_per_step * prompt_tokens(prepared)
+    trained = grpo.epochs * (sampled + sampling.prompts_per_step * prompt_tokens(prepared))
+    updates = grpo.epochs * grpo.mini_batches * found.update
     calibrated = CALIBRATION if evaluation.label_calibration and prepared.decoding == "marks" else 0.0
     asked = len(prepared.evaluation) * ANSWER * evaluation.max_new_tokens * (1 + calibrated)
     selection = len(prepared.prompts) * settings.difficulty_rollouts * answer
     return {
         "sft step": max(found.update, sum(sft) / len(sft) * schedule.sft_sequences / found.learner),
-        "grpo step": sampled / found.sampler + max(found.update, trained / found.learner),
+        "grpo step": sampled / found.sampler + max(updates, trained / found.learner),
         "evaluation": asked / found.sampler,
         "selection": selection / found.sampler,
         "checkpoint": prepared.weights_gib * 8,

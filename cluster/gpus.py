@@ -104,7 +104,8 @@ def refuse_without_bf16(found: WorkerGpus, cluster: ClusterConfig) -> None:
         raise ValueError(
             f"{few(old)} has no bfloat16, which engines need: it takes compute capability {BF16:g} or higher (A100, "
             "A10, L4, RTX 30 and newer). Exclude this GPU with CUDA_VISIBLE_DEVICES (in a cluster, set it for `ray "
-            "start` on its node), or run engines on CPUs with cluster.gpus_per_rollout_worker=0"
+            "start` on its node), or run engines on CPUs with vLLM's build for CPUs and "
+            "cluster.gpus_per_rollout_worker=0"
         )
 
 

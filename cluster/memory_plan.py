@@ -2,8 +2,9 @@
 
 Bytes for each of P weights of a learner rank under ZeRO (Rajbhandari et al. 2020): 2 for the bf16 weight and 2 for its
 gradient, 4 for the float32 sum of the micro-batches' gradients and 12 for AdamW's master weight and moments; stage 1
-divides the last two by the ranks, stage 2 the gradients too, stage 3 everything. An adapter has its own few weights of
-all but the first. With ``optimizer.offload`` the 12 bytes and the activations take turns.
+divides the last by the ranks, stage 2 the gradients too (``learner.memory.gradient_bytes``), stage 3 everything. An
+adapter has its own few weights of all but the first. With ``optimizer.offload`` the 12 bytes and the activations take
+turns.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 from cluster.placement import learner_memory_share
 from cluster.transport import weight_copies
 from cluster.transport.topology import topology_of
-from learner.memory import LEAST
+from learner.memory import LEAST, gradient_bytes
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import read_text_config
 
@@ -112,17 +113,15 @@ def learner_parts(
     # An adapter of rank r beside each linear layer has r numbers for each of its inputs and outputs.
     widths = 7 * shape.hidden + 2 * shape.query + 2 * shape.key + 3 * shape.intermediate
     trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
-    tokens = LEAST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
+    asked = LEAST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
+    tokens = max(asked, longest)
     stepped = 12 * trained / (ranks if stage else 1)
-    activations = (
-        f"{ACTIVATIONS} of {max(tokens, longest)} tokens{' (the longest sequence)' if longest > tokens else ''}"
-    )
-    tokens = max(tokens, longest)
+    activations = f"{ACTIVATIONS} of {tokens} tokens{' (the longest sequence)' if longest > asked else ''}"
     kept = tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing)
     by_turns = {f"optimizer or {activations}": max(stepped, kept)}
     parts = {
         "weights": 2 * weights / (ranks if stage == 3 else 1),
-        "gradients": 2 * trained / (ranks if stage >= 2 else 1) + 4 * trained / (ranks if stage else 1),
+        "gradients": gradient_bytes(trained, zero_stage=stage, ranks=ranks),
         **(by_turns if optimizer.offload else {"optimizer": stepped, activations: kept}),
         "reference": 2 * weights if reference and not model.lora_rank else 0.0,
         "weights for the engine": 2 * weights * copies,
@@ -198,8 +197,8 @@ def memory_rows(
     has: float,
 ) -> list[tuple[str, str]]:
     """(name, what it holds) of the learner, a rank of which has these ``rank_parts``, and the engine, whose GPUs are
-    decided, on a GPU of ``has`` GiB; empty without one. Raises ValueError, with what to
-    change, for a plan that does not fit."""
+    decided, on a GPU of ``has`` GiB; empty without one. Raises ValueError, with what to change, for a plan that does
+    not fit."""
     if not has:
         return []
     if shape is None or parts is None:

@@ -107,9 +107,9 @@ class Planner:
             max_num_seqs=resolve_max_num_seqs(generation, shape, model, gpus=width, has=machine.gib).sequences,
             gpus_per_engine=width,
         )
-        passes = self._grpo.epochs
+        passes, updates = self._grpo.epochs, self._grpo.epochs * self._grpo.mini_batches
         return _Side(
-            speed=replace(speed, position=passes * speed.position, update=passes * speed.update),
+            speed=replace(speed, position=passes * speed.position, update=updates * speed.update),
             cached=cache_tokens(shape, cache, gpus=width) // model.context_tokens,
         )
 

@@ -106,14 +106,12 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return y - slope * x, slope
 
 
-def simulate(
-    speed: Speed, load: Load, *, engines: int, ranks: int, max_staleness: int, steps: int = 8, seed: int = 0
-) -> SimulatedRun:
+def simulate(speed: Speed, load: Load, *, engines: int, ranks: int, max_staleness: int, steps: int = 8) -> SimulatedRun:
     """Simulate ``steps`` steps of a run with ``engines`` engines and ``ranks`` learner ranks in steady state.
 
     Warm-up steps do not count, nor do the last ones, for which nothing is sampled ahead any more.
     """
-    world = World(load=load, speed=speed, engines=engines, ranks=ranks, seed=seed)
+    world = World(load=load, speed=speed, engines=engines, ranks=ranks)
     warm_up = 1 + max_staleness
     run_virtually(world.train(warm_up + steps + max_staleness, max_staleness))
     begin, end = world.snapshots[warm_up - 1], world.snapshots[warm_up + steps - 1]
@@ -136,9 +134,9 @@ class _Snapshot:
 class World:
     """Simulated engines and learner at a given ``Speed``, and the driver over them."""
 
-    def __init__(self, *, load: Load, speed: Speed, engines: int, ranks: int, seed: int = 0) -> None:
+    def __init__(self, *, load: Load, speed: Speed, engines: int, ranks: int) -> None:
         self._load, self._speed, self._ranks = load, speed, ranks
-        self._draw = random.Random(seed)
+        self._draw = random.Random(0)
         self._engines: list[Engine] = []
         self._training = 0.0
         self.snapshots: list[_Snapshot] = []

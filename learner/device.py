@@ -13,7 +13,7 @@ from learner.bucketed_layout import bucketed_layout
 from learner.compilation import compile_layers
 from learner.gradients import use_few_kernels
 from learner.logprobs import PolicyModel
-from learner.memory import ON_CPU, kept_bytes, longest_alone, tokens_that_fit
+from learner.memory import MOMENT_BYTES, ON_CPU, SUM_BYTES, gradient_bytes, kept_bytes, longest_alone, tokens_that_fit
 from learner.preflight import check_on_device, trial_batch
 from learner.settings import LearnerSettings
 from learner.varlen import activate_fastest, obstacle
@@ -26,9 +26,6 @@ Forward = Callable[[Batch], torch.Tensor]
 
 SEQUENCES, TOKENS = 8, 128
 """Of the batch by which the memory of a token is measured; half of each sequence is completion."""
-GRADIENT_BYTES = 10
-"""For each trained weight: its bf16 gradient, the float32 sum of all micro-batches, and its flat copy in the step."""
-
 COPY_BYTES = 2
 """For each trained weight: one in bf16."""
 
@@ -63,7 +60,7 @@ def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitte
         notes += _check_varlen(run, policy, device, compiled=compiled)
     if device.type == "cuda" and use_few_kernels(engine.optimizer):
         notes.append("gradients: summed and measured in a few kernels")
-    max_tokens = _max_tokens(policy, device, settings, arrange, notes)
+    max_tokens = _max_tokens(policy, device, settings, arrange, torch.distributed.get_world_size(), notes)
     return Fitted(arrange=arrange, max_tokens=max_tokens, notes=tuple(notes))
 
 
@@ -93,20 +90,30 @@ def _compiles(optimizer: OptimizerConfig, arrange: Arrange) -> bool:
 
 
 def _max_tokens(
-    policy: PolicyModel, device: torch.device, settings: LearnerSettings, arrange: Arrange, notes: list[str]
+    policy: PolicyModel,
+    device: torch.device,
+    settings: LearnerSettings,
+    arrange: Arrange,
+    ranks: int,
+    notes: list[str],
 ) -> int:
     asked = settings.optimizer.max_tokens_per_microbatch
     if asked != "auto":
         return asked
-    if device.type != "cuda" or settings.optimizer.zero_stage == 3:
+    zero_stage = settings.optimizer.zero_stage
+    if device.type != "cuda" or zero_stage == 3:
         return ON_CPU if device.type != "cuda" else 4 * ON_CPU
     each = bytes_per_token(policy, device, arrange)
     trained = sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad)
+    torch.cuda.empty_cache()  # what torch keeps of it is free for it, too, such as where an offloaded state was
     free, whole = torch.cuda.mem_get_info(device)
     # An engine that shares the device may take its part of the memory only later, and copies of the policy come later.
     share = settings.gpu_memory_share * whole - settings.gpu_gib_asleep * 2**30
     mine = min(share - torch.cuda.memory_allocated(device), free)
-    left = mine - (GRADIENT_BYTES + COPY_BYTES * settings.copies) * trained
+    later = gradient_bytes(trained, zero_stage=zero_stage, ranks=ranks) + COPY_BYTES * settings.copies * trained
+    if zero_stage == 1:  # where the sum is there from the start, and the moments come with the first step
+        later += (0 if settings.optimizer.offload else MOMENT_BYTES * trained / ranks) - SUM_BYTES * trained
+    left = mine - later
     found = tokens_that_fit(left, each)
     if settings.longest > found and (alone := longest_alone(settings.longest, left, each)):
         notes.append(alone)

@@ -19,6 +19,24 @@ SHARE = 0.7
 """Of the free memory, what kept tensors may take. The rest is for buffers of the optimizer and the collectives, logits,
 and what a layer needs while it runs."""
 
+SUM_BYTES = 4
+"""Of a weight's gradient in the float32 sum of the micro-batches."""
+MOMENT_BYTES = 8
+"""Of a weight's two moments."""
+BUCKET = 500_000_000
+"""Gradients that ZeRO stage 2 collects before it divides them; as many again are made meanwhile."""
+
+
+def gradient_bytes(trained: float, *, zero_stage: int, ranks: int) -> float:
+    """What the gradients of so many weights take on a rank: in bf16, and in the float32 sum of the micro-batches."""
+    match zero_stage:
+        case 2:  # the sum is divided, and its part copied in the step
+            return 2 * min(trained, 2 * BUCKET) + 2 * SUM_BYTES * trained / ranks
+        case 3:
+            return (2 + SUM_BYTES) * trained / ranks
+        case _:  # DeepSpeed keeps a whole sum on every rank in stage 1, too
+            return (2 + SUM_BYTES) * trained
+
 
 def kept_bytes(run: Callable[[], torch.Tensor], parameters: Any) -> int:
     """Bytes that autograd keeps of ``run``'s forward pass, parameters left out, each storage once."""

@@ -135,7 +135,8 @@ class _Plain:
 def _samples(model: Any) -> list[list[Sample]]:
     """Packs of random tokens, always the same ones."""
     generator = torch.Generator().manual_seed(0)
-    vocabulary = causal_model(model).get_output_embeddings().weight.shape[0]
+    head = causal_model(model).get_output_embeddings().weight
+    vocabulary = getattr(head, "ds_shape", head.shape)[0]  # divided by ZeRO-3 it is empty
 
     def draw(count: int) -> tuple[int, ...]:
         return tuple(torch.randint(vocabulary, (count,), generator=generator).tolist())

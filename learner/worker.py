@@ -83,7 +83,9 @@ class LearnerWorker:
             if variable not in os.environ:
                 os.environ[variable] = interface_towards(address)
         load_extension(start_seconds)
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        # By the device of the weights: a rank that has no GPU may see those of its host.
+        accelerator: Any = deepspeed.get_accelerator()
+        backend = "nccl" if accelerator.device_name() == "cuda" else "gloo"
         timeout = timedelta(seconds=collective_seconds)
         store = self._store or TCPStore(address, port, self._world_size, is_master=False, timeout=timeout)
         torch.distributed.init_process_group(

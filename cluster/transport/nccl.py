@@ -1,9 +1,9 @@
 """By NCCL, for a learner and engines with GPUs of their own: the policy is packed into flat buckets on the learner's
 GPU, and each engine's process is sent them when it asks.
 
-A group is the learner and one process of an engine, so a late joiner or a replacement makes a group with
-the learner alone: membership changes rebuild nothing, and nothing waits for a dead process. The two meet at a store
-that the learner keeps; its key is a secret that only parcels carry.
+A group is the learner and one process of an engine, so a late joiner or a replacement makes a group with the learner
+alone: membership changes rebuild nothing, and nothing waits for a dead process. The two meet at a store that the
+learner keeps; its key is a secret that only parcels carry.
 
 The same code runs over gloo and CPU tensors, on loopback alone: for tests.
 """
@@ -134,6 +134,7 @@ class _Sending:
         self._asking[member] = (self._number, 0)
         try:
             group = _group(self._door["backend"], store, member, rank=0)
+            group.send([_empty(1, device)], 1, 0).wait(TRANSFER)  # connects, while it holds no version
             for turn in itertools.count():
                 asked = f"asked/{member}/{turn}"
                 store.wait([asked], NEVER)
@@ -166,6 +167,7 @@ class _Receiving:
         for member in (self._member - 1, self._member):
             self._store.set(f"member/{member}", "here")
         self._group = _group(parcel["backend"], self._store, self._member, rank=1)
+        self._group.recv([_empty(1, _device(parcel))], 0, 0).wait(TRANSFER)
         self._turns = itertools.count()
         self._last = parcel["version"]
 
@@ -196,11 +198,15 @@ def receive(parcel: Parcel) -> Iterator[tuple[str, torch.Tensor]]:
     if secret not in _receiving or _receiving[secret].is_given_up(version):
         _receiving.clear()  # that of a learner that has been rebuilt
         _receiving[secret] = _Receiving(parcel)
-    device = "cpu" if parcel["backend"] == "gloo" else "cuda"
     layout = parcel["layout"]
-    for number, bucket in enumerate(_receiving[secret].buckets(version, parcel["sizes"], device)):
+    for number, bucket in enumerate(_receiving[secret].buckets(version, parcel["sizes"], _device(parcel))):
         inside = [(name, shape, 0, start) for name, shape, place, start in layout if place == number]
         yield from unpack(inside, [bucket])
+
+
+def _device(parcel: Parcel) -> str:
+    """Where an engine has the buckets."""
+    return "cpu" if parcel["backend"] == "gloo" else "cuda"
 
 
 def _store(door: Parcel, timeout: timedelta = TRANSFER) -> Any:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from actors.vllm_on_gpu import capture_sizes, gpu_arguments, refuse_division
+from actors.vllm_on_gpu import capture_sizes, gpu_arguments, refuse_division, refuse_platform
 from rnr.cli import load_config
 from rnr.config import GenerationConfig
 
@@ -55,6 +55,25 @@ def test_vllm_takes_what_it_is_told_about_compilation() -> None:
     assert (plain.mode, plain.cudagraph_mode) == (CompilationMode.NONE, CUDAGraphMode.FULL_DECODE_ONLY)
     # Graphs of decoding alone need no compilation, so vLLM does not turn them off.
     assert not plain.cudagraph_mode.requires_piecewise_compilation()
+
+
+@pytest.mark.parametrize(
+    ("built_for_cpus", "use_gpu", "said"),
+    [
+        (True, False, ""),
+        (False, True, ""),
+        (True, True, r"has a GPU, but vLLM \S+ is built for CPUs"),
+        (False, False, r"has no GPU, but vLLM \S+ is not built for CPUs.*cluster\.gpus_per_rollout_worker"),
+    ],
+)
+def test_a_vllm_that_is_built_for_another_device_is_refused(monkeypatch, built_for_cpus, use_gpu, said) -> None:
+    platforms = pytest.importorskip("vllm.platforms")
+    monkeypatch.setattr(platforms.current_platform, "is_cpu", lambda: built_for_cpus)
+    if not said:
+        refuse_platform(use_gpu=use_gpu)
+        return
+    with pytest.raises(ValueError, match=said):
+        refuse_platform(use_gpu=use_gpu)
 
 
 def test_heads_that_do_not_divide_are_refused_with_what_does(tmp_path) -> None:

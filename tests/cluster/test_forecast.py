@@ -129,10 +129,10 @@ def _of_tokens(tokens: int, **more: Any) -> Any:
     )
 
 
-def _sampled(prompts: int) -> Any:
+def _sampled(prompts: int, **grpo: Any) -> Any:
     sampling = SamplingConfig(prompts_per_step=prompts, samples_per_prompt=8, max_new_tokens=500)
     evaluation = EvaluationConfig(max_new_tokens=500)
-    return SimpleNamespace(sampling=sampling, evaluation=evaluation, difficulty_rollouts=0)
+    return SimpleNamespace(sampling=sampling, evaluation=evaluation, difficulty_rollouts=0, grpo=GrpoConfig(**grpo))
 
 
 def test_on_gpus_the_rates_are_those_that_the_planner_states_for_an_h100() -> None:
@@ -160,5 +160,9 @@ def test_the_seconds_of_each_kind_of_work_by_hand() -> None:
     # 8 * 8 answers of 200 tokens: 12800 / 500 s; they and 8 prompts of 100 tokens are trained on: 13600 / 1000 s.
     assert seconds["grpo step"] == pytest.approx(25.6 + 13.6)
     assert seconds["evaluation"] == pytest.approx(10 * 200 / 500)
+    twice = stated_seconds(_of_tokens(100), schedule, _sampled(8, epochs=2, mini_batches=4), found)
+    assert twice["grpo step"] == pytest.approx(25.6 + 2 * 13.6)
+    often = stated_seconds(_of_tokens(100), schedule, _sampled(8, epochs=2, mini_batches=8), found)
+    assert often["grpo step"] == pytest.approx(25.6 + 16 * 2.0)  # what 16 optimizer steps take at least
     marks = stated_seconds(_of_tokens(100, decoding="marks"), schedule, _sampled(8), found)
     assert marks["evaluation"] == pytest.approx(10 * 200 / 500 * 1.8)  # labels are calibrated

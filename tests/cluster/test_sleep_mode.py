@@ -618,7 +618,7 @@ def test_a_micro_batch_has_the_room_that_an_engine_leaves_which_sleeps(monkeypat
         policy: Any = Policy()
         there: Any = SimpleNamespace(type="cuda")
         arrange: Any = None
-        return device._max_tokens(policy, there, settings, arrange, [])
+        return device._max_tokens(policy, there, settings, arrange, 1, [])
 
     # 0.7 * 76 GiB / 2 MiB = 27,238 tokens and 0.7 * 73.5 = 26,342, in steps of 1,024.
     assert (tokens(0.0), tokens(2.5)) == (26_624, 25_600)

@@ -442,6 +442,32 @@ def test_one_group_serves_all_versions_and_one_that_asks_no_more_is_given_up_and
     assert _threads("_serve") == serving + 1
 
 
+def test_a_process_that_dies_while_a_group_connects_does_not_hold_up_later_versions(over_gloo, monkeypatch) -> None:
+    connecting, died = threading.Event(), threading.Event()
+
+    class Connecting:
+        """As NCCL, which connects with the first message and waits for its peer then, without a deadline."""
+
+        def send(self, *_: Any) -> SimpleNamespace:
+            connecting.set()
+            return SimpleNamespace(wait=lambda _timeout: died.wait(60))
+
+    monkeypatch.setattr(nccl, "nccl_group", lambda _store, _rank: Connecting())
+    monkeypatch.setattr(nccl, "own_address", lambda: "127.0.0.1")
+    lazy = Nccl(backend="nccl", device="cpu")
+    (parcel,) = _send(lazy, _weights())
+    store = nccl._store(parcel)
+    store.set("member/1", "here")
+    store.set("asked/1/0", str(parcel["version"]))
+    assert connecting.wait(60)
+    versions = [threading.Thread(target=_send, args=(lazy, _weights()), daemon=True) for _ in range(2)]
+    for version in versions:
+        version.start()
+        version.join(5)
+    assert not any(version.is_alive() for version in versions)
+    died.set()
+
+
 def test_a_learner_that_does_not_answer_is_told_from_a_worker_that_is_broken(over_gloo) -> None:
     (parcel,) = _send(over_gloo, _weights())
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -36,10 +36,17 @@ def test_a_store_listens_at_an_address_of_either_family():
         assert store.get("key") == address.encode()
 
 
-def test_collectives_end_by_the_deadline_of_what_is_done_in_them_and_not_by_that_of_the_start(monkeypatch):
-    timeouts = []
-    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, timeout, **__: timeouts.append(timeout))
-    deepspeed = SimpleNamespace(init_distributed=lambda *_, timeout, **__: timeouts.append(timeout))
+def _join_alone(monkeypatch, device: str) -> tuple[list[float], list[str]]:
+    """(deadlines in seconds, backends) of a lone rank whose weights are on this device, as it asks for them."""
+    timeouts, backends = [], []
+
+    def note(backend, *_, timeout, **__):
+        backends.append(backend)
+        timeouts.append(timeout)
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", note)
+    accelerator = SimpleNamespace(device_name=lambda: device)
+    deepspeed = SimpleNamespace(init_distributed=note, get_accelerator=lambda: accelerator)
     monkeypatch.setitem(sys.modules, "deepspeed", deepspeed)
     engine = SimpleNamespace(PolicyEngine=lambda settings: SimpleNamespace(fitted="fitted"))
     monkeypatch.setitem(sys.modules, "learner.engine", engine)
@@ -51,7 +58,17 @@ def test_collectives_end_by_the_deadline_of_what_is_done_in_them_and_not_by_that
     settings = LearnerSettings(model_folder="", model=ModelConfig(), optimizer=OptimizerConfig(), seed=0)
     worker = LearnerWorker(rank=0, world_size=1, threads=0)
     assert worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 120.0, 1800.0) == "fitted"
-    assert [timeout.total_seconds() for timeout in timeouts] == [120, 1800, 1800]
+    return [timeout.total_seconds() for timeout in timeouts], backends
+
+
+def test_collectives_end_by_the_deadline_of_what_is_done_in_them_and_not_by_that_of_the_start(monkeypatch):
+    assert _join_alone(monkeypatch, "cpu")[0] == [120, 1800, 1800]
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
+def test_a_rank_on_the_cpu_of_a_host_with_gpus_does_not_ask_for_nccl(monkeypatch, device, backend):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert _join_alone(monkeypatch, device)[1] == [backend, backend]
 
 
 def test_the_interface_is_the_one_that_reaches_the_meeting_place():

@@ -247,3 +247,13 @@ def test_a_kernel_that_computes_something_else_is_refused_on_its_device(emulated
         found = _run(policy, trial_batch(policy, "cpu", varlen_layout))
     with pytest.raises(UnsupportedModel, match="on cpu: with one attention call a layer"):
         check_on_device(found, expected, policy)
+
+
+def test_the_trial_batch_of_a_model_that_zero_3_has_divided_is_the_same() -> None:
+    policy = preflight(_model())
+    expected = trial_batch(policy, "cpu", varlen_layout)
+    head = policy.model.get_output_embeddings().weight
+    head.ds_shape, head.data = head.shape, torch.empty(0)  # as DeepSpeed leaves a weight that it has partitioned
+    found = trial_batch(policy, "cpu", varlen_layout)
+    assert torch.equal(found.input_ids_1T, expected.input_ids_1T)
+    assert len(found.input_ids_1T.unique()) > 1

@@ -90,7 +90,7 @@ def test_a_plan_reads_each_header_of_the_weights_once_to_check_to_compare_and_to
     assert read == ["model.safetensors"] * 3
 
 
-def _planner(load: Load, speed: Speed, *, max_staleness: int = 0) -> Planner:
+def _planner(load: Load, speed: Speed, **grpo: int) -> Planner:
     h100 = machine_of("NVIDIA H100 80GB HBM3")
     assert h100 is not None
     return Planner(
@@ -100,7 +100,7 @@ def _planner(load: Load, speed: Speed, *, max_staleness: int = 0) -> Planner:
         model=ModelConfig(),
         optimizer=OptimizerConfig(),
         generation=GenerationConfig(),
-        grpo=GrpoConfig(max_staleness=max_staleness),
+        grpo=GrpoConfig(**grpo),  # type: ignore[arg-type]
         sync=SyncConfig(),
         gpus_per_engine=1,
         measured=speed,
@@ -118,6 +118,14 @@ def test_one_gpu_is_shared_and_learner_and_engine_take_turns() -> None:
     assert division.outcome.step_seconds == pytest.approx(64 * 0.042 + 2.448 + 0.5, rel=0.02)
     assert division.outcome.rollout_idle + division.outcome.learner_idle > 1  # never both at work
     assert list(planner.by_staleness(division, 2)) == [0]
+
+
+def test_every_optimizer_step_of_a_batch_takes_what_one_takes_at_least() -> None:
+    speed = Speed(step=0.01, step_each=0.0, position=0.0001, update=2.0, load=0.5, score=0.0, max_num_seqs=64)
+    load = Load(prompts=4, samples=8, prompt_tokens=100, tokens=64, spread=0.0)
+    (division,) = _planner(load, speed, mini_batches=3, epochs=2).divisions(1)
+    assert division.outcome is not None
+    assert division.outcome.step_seconds == pytest.approx(64 * 0.01 + 3 * 2 * 2.0 + 0.5, rel=0.02)
 
 
 def test_of_divisions_that_are_as_fast_the_one_on_the_fewest_gpus_is_taken() -> None:

@@ -93,6 +93,14 @@ def test_a_token_for_which_the_model_has_no_embedding_is_no_way_to_copy_a_senten
     assert misread(tokenizer, stop, "marks") == misread(tokenizer, stop, "schema") == why
 
 
+def test_no_id_beyond_the_vocabulary_is_allowed_where_its_size_does_not_fill_the_mask(tokenizer, monkeypatch) -> None:
+    rows = len(tokenizer) - 5  # 49,147: the mask has room for 49,152
+    monkeypatch.setattr("actors.constrained.embedding_rows", lambda _folder: rows)
+    masks = GrammarMasks(tokenizer, [tokenizer.eos_token_id])
+    (ids,) = masks.allowed(masks.compile("root ::= [^x]*"), tokenizer.encode("a"))
+    assert max(ids) < rows
+
+
 def test_the_grammars_of_sentences_are_not_kept(tokenizer) -> None:
     masks = GrammarMasks(tokenizer, [tokenizer.eos_token_id])
     sizes = [masks.compile(chain_grammar(f"sentence {n}", ("person",))).memory_size_bytes for n in range(3)]
