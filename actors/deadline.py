@@ -25,6 +25,9 @@ Result = TypeVar("Result")
 DEATHS = (RayActorError, NodeDiedError, OutOfMemoryError, WorkerCrashedError, LocalRayletDiedError)
 """What Ray raises where the process or the host of an actor or of a task is gone."""
 
+TURNS, LATE = 8, 1.0
+"""A wait has so many turns; one that took more than twice its time and so many seconds does not count."""
+
 KILLED_FOR_MEMORY = "the worker was killed by Ray's memory monitor, because its host ran out of memory"
 
 
@@ -46,8 +49,7 @@ async def answer(
     """
     call = asyncio.ensure_future(_result(reference))
     try:
-        done, _ = await asyncio.wait([call], timeout=seconds)
-        if not done:
+        if not await _ends_within(call, seconds):
             raise lost(f"{place}: no answer within {seconds:g} s{late}")
         return call.result()
     except WorkerUnusable as error:
@@ -99,8 +101,7 @@ async def called(
     answered = asyncio.wrap_future(outcome)
     Thread(target=make, name="ray call", daemon=True).start()
     try:
-        done, _ = await asyncio.wait([answered], timeout=seconds)
-        if not done:
+        if not await _ends_within(answered, seconds):
             raise lost(f"{place}: Ray did not answer within {seconds:g} s")
     except BaseException:
         if not outcome.cancel() and outcome.exception() is None:
@@ -112,6 +113,20 @@ async def called(
         return answered.result()
     except GetTimeoutError as error:  # of some calls, after a minute
         raise lost(f"{place}: Ray did not answer ({error})") from None
+
+
+async def _ends_within(work: asyncio.Future[Any], seconds: float) -> bool:
+    """Whether it ends within so many seconds in which this process runs. While it is stopped (Ctrl-Z, a suspended job
+    of Slurm, a paused container) its workers mostly are, too, and what has come from them is only seen afterwards: all
+    deadlines would pass as it continues."""
+    loop, turns = asyncio.get_running_loop(), TURNS
+    while turns:
+        begin = loop.time()
+        done, _ = await asyncio.wait([work], timeout=seconds / TURNS)
+        if done:
+            return True
+        turns -= loop.time() - begin <= 2 * seconds / TURNS + LATE
+    return False
 
 
 def _death(error: Exception) -> str:

@@ -7,6 +7,7 @@ answers those it has.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,6 +16,8 @@ from actors.deadline import answer
 from actors.retries import RetryBudget
 from actors.slots import Handle, Queue, Slot, end, started
 from rnr.runs.spans import span
+
+logger = logging.getLogger(__name__)
 
 Spawn = Callable[[str], Awaitable[Handle]]
 """Name of a worker -> its handle, once it can work; raises WorkerLost when it does not come up in time."""
@@ -94,10 +97,9 @@ class Pool:
                 self.consecutive_failures, self._answered = 0, True
                 return result
             except WorkerLost as lost:
-                retries = starts
+                retries = starts if generation is None else calls
                 if generation is not None:
-                    retries = calls
-                    self._discard(slot, generation)
+                    self._discard(slot, generation, lost)
                 if not slot.leaving and retries.failed():
                     self.consecutive_failures += 1
                     raise LeaseFailed(f"given up after {retries.failures} attempts: {lost}") from lost
@@ -138,8 +140,8 @@ class Pool:
                 try:
                     if slot.handle is not None:
                         await put(slot)
-                except WorkerLost:
-                    self._discard(slot, slot.generation)
+                except WorkerLost as lost:
+                    self._discard(slot, slot.generation, lost)
 
         await asyncio.gather(*map(each, self.slots))
 
@@ -158,8 +160,7 @@ class Pool:
             taken = {slot.number for slot in (*self.slots, *self.leaving)}
             number = next(number for number in range(len(taken) + 1) if number not in taken)
             # A number that comes again names another worker.
-            first = self._first_generation.get(number, 0)
-            slot = Slot(name=f"{self._kind}-{number}", number=number, generation=first)
+            slot = Slot(name=f"{self._kind}-{number}", number=number, generation=self._first_generation.get(number, 0))
             self.slots.append(slot)
             self._fill(slot)
         self._queue.serve()
@@ -236,7 +237,7 @@ class Pool:
                     raise WorkerLost(f"{slot.name} was lost while it was brought up to date")
             except WorkerLost as lost:
                 slot.failure = (generation, str(lost))
-                self._discard(slot, generation)
+                self._discard(slot, generation, lost)
                 raise
             if not slot.ready:
                 slot.ready = True
@@ -265,12 +266,14 @@ class Pool:
             raise WorkerLost(f"{slot.name} was given back before it was up")
         return worker
 
-    def _discard(self, slot: Slot, generation: int) -> None:
-        """End a lost worker and fill its slot again, unless another lease on it was here first."""
+    def _discard(self, slot: Slot, generation: int, lost: WorkerLost | None = None) -> None:
+        """End a lost worker, report it and fill its slot again, unless another lease on it was here first."""
         if slot.generation != generation:
             return
         slot.generation += 1
-        self.restarts += not slot.leaving
+        if not slot.leaving:
+            self.restarts += 1
+            logger.warning(f"{lost or slot.name}; the worker is replaced")
         self._kill(slot)
         self._fill(slot)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from rich.table import Column, Table
 
 from cluster.estimate import Rates, prompt_tokens, stated_seconds, work_left
@@ -23,6 +22,7 @@ from rnr.config import (
     SyncConfig,
 )
 from rnr.files.jsonl import strict_json
+from rnr.host_memory import host_memory
 from rnr.messages import plain_console
 from rnr.runs.console import duration
 
@@ -105,21 +105,19 @@ def workers_of(
         yield f"{role.name} workers", f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {held}"
 
 
-def memory_gib() -> tuple[float, float]:
-    """Memory of this machine in GiB: total and free."""
-    found = psutil.virtual_memory()
-    return found.total / 2**30, found.available / 2**30
-
-
 def memory_missing(known: Mapping[str, float], needing: Sequence[Role]) -> str:
-    """A message if the CPU workers together need more memory than this machine has free; else empty."""
+    """A message if the CPU workers together need more memory than this machine, or the limit of its container or job,
+    has free; else empty."""
     needed = sum(role.count * known.get(role.name, 0.0) for role in needing if not role.gpus)
-    total, free = memory_gib()
+    here = host_memory()
+    total, free = here.total / 2**30, here.free / 2**30
     if needed <= free:
         return ""
+    where = "that this container or job may use" if here.limited else "on this machine"
     return (
-        f"the workers need about {needed:.1f} GiB, but only {free:.1f} of {total:.1f} GiB are free on this machine: "
-        "lower cluster.rollout_workers, cluster.learner_ranks or generation.kv_cache_gib, or stop other processes"
+        f"the workers need about {needed:.1f} GiB, but only {free:.1f} of {total:.1f} GiB {where} are free: lower "
+        "cluster.rollout_workers, cluster.learner_ranks or generation.kv_cache_gib, stop other processes, or raise the "
+        "limit, if there is one"
     )
 
 

@@ -17,10 +17,12 @@ SECONDS = 5.0
 def check_machine(cluster: ClusterConfig) -> list[str]:
     """What to say of this machine, on which a run whose GPUs are decided is to start its workers. Raises ValueError,
     naming the limit and what to do, for what keeps them from starting."""
+    notes = []
     if cluster.address != IN_PROCESS:
         _refuse_few_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])  # Ray raises its limit to the hard one
+        notes = _note_on_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
     _refuse_deaf_loopback()
-    return [] if cluster.gpus_per_learner_rank else choose_build_root()
+    return notes if cluster.gpus_per_learner_rank else [*notes, *choose_build_root()]
 
 
 def _refuse_few_files(most: int) -> None:
@@ -29,6 +31,16 @@ def _refuse_few_files(most: int) -> None:
             f"a process may open {most} files here (ulimit -n), but Ray needs at least {LEAST_FILES}: raise the limit "
             "(ulimit -Hn, LimitNOFILE=, --ulimit nofile=)"
         )
+
+
+def _note_on_addresses(most: int) -> list[str]:
+    """A note on a limit of virtual memory: with too little Ray does not start, and does not say why."""
+    if most == resource.RLIM_INFINITY:
+        return []
+    return [
+        f"a process may have {most / 2**30:.1f} GiB of virtual memory here (ulimit -v), of which Ray, engines and "
+        "learners reserve more than they use: if one does not start, `ulimit -v unlimited`"
+    ]
 
 
 def _refuse_deaf_loopback() -> None:

@@ -90,6 +90,20 @@ class _Local:
         os.close(self._lock)
 
 
+class _ErrorsOfRay:
+    """In place of what prints the errors that Ray sends to its drivers, in colours and with the native stack of a part
+    that died: logs the first line of each, once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
+        for line in (text.strip().partition("\n")[0] for text in data["lines"]):
+            if line and line not in self._said:
+                self._said.add(line)
+                logger.warning(f"Ray: {line}")
+
+
 _local: _Local | None = None
 _released = threading.Event()
 
@@ -110,6 +124,7 @@ def connect(
     if it cannot connect.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    worker.print_to_stdstream = _ErrorsOfRay()
     if address:
         what = f"the Ray cluster at {named or address}"
         if named:

@@ -18,6 +18,7 @@ from cluster import ray_session
 from cluster.assignment import check_nodes
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
+from cluster.dry_run import memory_missing, worker_gib
 from cluster.durable_tracker import DurableTracker
 from cluster.estimate import estimated_rates, stated_seconds
 from cluster.evaluation import evaluate
@@ -34,6 +35,7 @@ from cluster.placement import (
     local_resources,
     named_address,
     ray_address,
+    roles,
 )
 from cluster.prepare import Prepared, prepare
 from cluster.ray_watchdog import while_ray_lives
@@ -134,6 +136,9 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     config = config.model_copy(update={"generation": generation})
     for name, held in rows:
         logger.info(f"{name}: {held}")
+    short = memory_missing(worker_gib(prepared, **branches), roles(config.cluster, config.reward.scorers))
+    if short and ray_address(config.cluster) in ("", IN_PROCESS):
+        logger.warning(f"memory: {short}")
     folder = open_run(config.run, tree, resume=resume)
     keep_inputs(folder, inputs.digests)
     status.open(folder)

@@ -4,6 +4,8 @@ import ctypes
 
 import psutil
 
+from rnr.host_memory import host_memory
+
 SHARE_OF_MEMORY = 0.25
 
 
@@ -12,12 +14,12 @@ class Heap:
 
     Never giving them back saves a fifth of a step, but blocks of ever other sizes fragment the heap: after 100 steps of
     a 135M model it held 16 GiB for 5 GiB of tensors, and Ray ended the process. So the free pages go whenever the
-    process has grown by a quarter of the machine's memory since they went last; more often would undo the saving.
+    process has grown by a quarter of the memory that there is since they went last; more often would undo the saving.
     """
 
     def __init__(self) -> None:
         self._process = psutil.Process()
-        self._growth_bytes = SHARE_OF_MEMORY * psutil.virtual_memory().total
+        self._growth_bytes = SHARE_OF_MEMORY * host_memory().total
         self._after_trim: int | None = None
 
     def keep_small(self) -> None:

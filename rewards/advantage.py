@@ -201,9 +201,8 @@ def group_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     for name in sorted({name for reward in rewards for name in reward.parts}):
         values = [reward.parts[name] for reward in rewards if name in reward.parts]
         metrics[f"rewards/{name}/mean"] = sum(values) / len(values)
-    for cause, count in Counter(reward.invalid for reward in rewards if reward.invalid).items():
-        metrics[f"reward/invalid/{cause.partition(':')[0]}"] = count
-    return metrics
+    kinds = Counter(reward.invalid.partition(":")[0] for reward in rewards if reward.invalid)
+    return metrics | {f"reward/invalid/{kind}": count for kind, count in kinds.items()}
 
 
 def _valid(scored: ScoredGroup) -> list[float]:

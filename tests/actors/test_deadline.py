@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import subprocess
 import sys
 import threading
@@ -56,6 +57,44 @@ def test_an_error_that_comes_as_its_wait_is_cancelled_is_not_reported_as_forgott
     asyncio.run(scenario())
     gc.collect()
     assert reported == []
+
+
+STOPPED = """
+import asyncio, sys, threading, time
+from actors.deadline import answer, called
+
+def works():
+    for _ in range(10):
+        time.sleep(0.1)
+    return "in time"
+
+async def run():
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    async def remote():
+        await ended.wait()
+        return "in time"
+    def work():
+        works()
+        loop.call_soon_threadsafe(ended.set)
+    threading.Thread(target=work).start()
+    print("waiting", flush=True)
+    waits = answer(remote(), place="a", seconds=2, lost=RuntimeError), called(works, place="b", seconds=2, lost=OSError)
+    print(*await asyncio.gather(*waits, return_exceptions=True))
+
+asyncio.run(run())
+"""
+"""Two waits for what takes 1 s, with deadlines of 2 s."""
+
+
+def test_the_time_in_which_a_process_is_stopped_is_no_part_of_its_deadlines() -> None:
+    with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout.read() == "in time in time\n"
 
 
 def _fails() -> None:

@@ -96,6 +96,30 @@ def test_kills_one_after_another_are_borne_where_a_kill_is_likelier_than_work_th
             asyncio.run(scenario())
 
 
+def test_each_worker_that_is_lost_is_reported_once_with_why(monkeypatch, caplog) -> None:
+    async def spawn(name: str) -> str:
+        if name == "fake-0.1":
+            raise WorkerLost(f"{name}, phase start: no answer within 9 s")
+        return name
+
+    async def work(worker: str) -> str:
+        if worker == "fake-0.0":
+            raise WorkerLost("fake-0, phase work: the worker died")
+        return worker
+
+    async def scenario() -> list[str]:
+        monkeypatch.setattr("actors.slots.ray.kill", lambda _handle: None)
+        pool = Pool("fake", spawn=spawn, size=1, capacity=2, restart_seconds=60)
+        pool._answered = True
+        return await asyncio.gather(*(pool.lease("work", work, seconds=60) for _ in range(2)))
+
+    assert asyncio.run(scenario()) == ["fake-0.2", "fake-0.2"]
+    assert caplog.messages == [
+        "fake-0, phase work: the worker died; the worker is replaced",
+        "fake-0.1, phase start: no answer within 9 s; the worker is replaced",
+    ]
+
+
 def test_a_policy_that_went_with_its_host_is_told_once_and_the_pool_goes_on(monkeypatch) -> None:
     gone = [RuntimeError("the policy is gone")]
 

@@ -27,12 +27,22 @@ def built(monkeypatch) -> None:
 
 @pytest.mark.parametrize(("most", "refused"), [(64, True), (255, True), (256, False), (-1, False)])
 def test_a_limit_of_open_files_that_ray_cannot_start_with_is_named(built, monkeypatch, most, refused) -> None:
-    monkeypatch.setattr(host_checks.resource, "getrlimit", lambda _: (min(most, 64), most))
+    limits = {host_checks.resource.RLIMIT_NOFILE: (min(most, 64), most)}
+    monkeypatch.setattr(host_checks.resource, "getrlimit", lambda kind: limits.get(kind, (-1, -1)))
     if refused:
         with pytest.raises(ValueError, match=rf"may open {most} files here \(ulimit -n\), but Ray needs at least 256"):
             check_machine(CPU)
     else:
         assert check_machine(CPU) == ["a note"]
+    assert check_machine(CPU.model_copy(update={"address": IN_PROCESS})) == ["a note"]  # without Ray
+
+
+def test_a_limit_of_virtual_memory_is_reported(built, monkeypatch) -> None:
+    limits = {host_checks.resource.RLIMIT_AS: (6 * 2**30, -1)}
+    monkeypatch.setattr(host_checks.resource, "getrlimit", lambda kind: limits.get(kind, (-1, -1)))
+    said, other = check_machine(CPU)
+    assert said.startswith("a process may have 6.0 GiB of virtual memory here (ulimit -v), of which Ray")
+    assert other == "a note"
     assert check_machine(CPU.model_copy(update={"address": IN_PROCESS})) == ["a note"]  # without Ray
 
 

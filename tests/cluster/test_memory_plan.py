@@ -23,6 +23,7 @@ from cluster.placement import decide_gpus, roles
 from cluster.run import memory_branches
 from cluster.sleep_mode import plan_memory
 from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
+from rnr.host_memory import HostMemory
 from rnr.model_folder import count_weights
 
 SMALL = Shape(weights=596e6, layers=28, hidden=1024, intermediate=3072, query=2048, key=1024)
@@ -302,10 +303,14 @@ def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_a
 
 
 def test_memory_that_is_missing_is_told_with_what_there_is(monkeypatch) -> None:
-    monkeypatch.setattr("cluster.dry_run.memory_gib", lambda: (23.4, 17.0))
+    here = HostMemory(int(23.4 * 2**30), 17 * 2**30, limited=False)
+    monkeypatch.setattr("cluster.dry_run.host_memory", lambda: here)
     known = {"rollout": 3.0, "learner": 5.4, "reward": 0.3}
     # Six engines, a learner and a reward worker: 18 + 5.4 + 0.3. What is on a GPU takes none of it.
     said = memory_missing(known, roles(ClusterConfig(rollout_workers=6)))
-    assert said.startswith("the workers need about 23.7 GiB, but only 17.0 of 23.4 GiB are free on this machine: lower")
+    assert said.startswith("the workers need about 23.7 GiB, but only 17.0 of 23.4 GiB on this machine are free: lower")
     assert memory_missing(known, roles(ClusterConfig(rollout_workers=3))) == ""
     assert memory_missing(known, roles(ClusterConfig(rollout_workers=6, gpus_per_rollout_worker=1))) == ""
+    here = replace(here, limited=True)
+    said = memory_missing(known, roles(ClusterConfig(rollout_workers=6)))
+    assert "only 17.0 of 23.4 GiB that this container or job may use are free" in said

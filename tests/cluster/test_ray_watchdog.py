@@ -3,9 +3,11 @@
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -106,3 +108,30 @@ def test_a_raylet_that_is_killed_ends_what_waits_for_its_workers(tmp_path) -> No
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert "Ray on this machine has died: its raylet was ended by SIGKILL" in done.stdout, done.stderr
     assert (tmp_path / "raylet.out").is_file()
+
+
+def test_an_error_that_ray_sends_is_reported_by_its_first_line_once_and_nothing_is_printed(
+    monkeypatch, caplog, capsys
+) -> None:
+    monkeypatch.setattr(ray_session.worker, "print_to_stdstream", None)
+    monkeypatch.setattr(ray_session, "_within", lambda *_arguments, **_options: None)
+    monkeypatch.setattr(ray_session, "_use_own_token", lambda: None)
+    ray_session.connect("auto", seconds=1)
+    died = (
+        "Raylet is terminated. Last 20 lines of its log:\n    *** StackTrace Information ***\n    raylet(+0xff770a)\n"
+    )
+    sent = [died, died, "1 Workers killed due to memory pressure (OOM)"]
+
+    def poll() -> tuple[None, dict]:
+        if not sent:
+            raise ConnectionError
+        return None, {"job_id": None, "error_message": sent.pop(0)}
+
+    subscriber = SimpleNamespace(subscribe=lambda: None, poll=poll)
+    driver: Any = SimpleNamespace(gcs_error_subscriber=subscriber, current_job_id=SimpleNamespace(binary=bytes))
+    ray_session.worker.listen_error_messages(driver, threading.Event())
+    assert [record.getMessage() for record in caplog.records if record.name == "cluster.ray_session"] == [
+        "Ray: Raylet is terminated. Last 20 lines of its log:",
+        "Ray: 1 Workers killed due to memory pressure (OOM)",
+    ]
+    assert capsys.readouterr().out == ""

@@ -16,6 +16,7 @@ from cluster.services import Start
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
 from rnr.config import Config
+from rnr.host_memory import HostMemory
 from rnr.runs.console import Console
 from rnr.runs.status import StatusFile
 
@@ -55,6 +56,25 @@ def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_mod
     assert "GPUs: 2 GPUs of the cluster: H100, 80.0 GiB" in said
     assert ready.config.generation.sequences == 512  # the whole of an engine's GPU is decided once, too
     assert ready.tree["cluster"]["gpus_per_rollout_worker"] is None  # kept as it was given: a resumed run decides anew
+
+
+@pytest.mark.parametrize("address", ["", "10.0.0.1:6379"])
+def test_the_start_reports_memory_that_this_machine_lacks(
+    cluster, tiny_model, colours, tmp_path, monkeypatch, caplog, address
+) -> None:
+    here = HostMemory(total=2**30, free=2**30 // 4, limited=True)
+    monkeypatch.setattr("cluster.dry_run.host_memory", lambda: here)
+    options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
+    options += [
+        f"--data.evaluation=['{colours}/test.jsonl']",
+        f"--run.folder={tmp_path}",
+        f"--cluster.address={address}",
+    ]
+    run.validate_run(load_config(None, options), resume=False, status=StatusFile())
+    run.record_to(None)
+    # Engine and learner are on GPUs, and the reward worker needs 0.3 GiB.
+    said = "memory: the workers need about 0.3 GiB, but only 0.2 of 1.0 GiB that this container or job may use are free"
+    assert (said in caplog.text) == (not address)
 
 
 def test_the_plan_of_a_cluster_that_is_not_joined_is_not_made_with_the_gpus_of_this_machine(

@@ -71,6 +71,7 @@ def whole_run(tmp_path_factory, arguments):
     training = Training(folder, [*arguments, *options], struck=("0", "rollout", "RolloutWorker,RewardWorker"))
     status, everything = training.wait_and_watch()
     assert status == 0, training.output
+    assert re.search("rollout-0, .*; the worker is replaced", training.output), training.output
     return training, everything
 
 

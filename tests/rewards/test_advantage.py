@@ -222,3 +222,12 @@ def test_a_step_without_any_valid_reward_still_has_statistics() -> None:
     assert metrics["reward/invalid/timeout"] == 2
     assert metrics["reward/frac_zero_std"] == 1
     assert "reward/mean" not in metrics
+
+
+def test_causes_of_one_kind_are_counted_together_whatever_else_they_say() -> None:
+    scored = _group(None, None, None, 1)
+    causes = ("ValueError: nan", "ValueError: inf", "KeyError: 'x'")
+    rewards = [replace(reward, invalid=cause) for reward, cause in zip(scored.rewards, causes, strict=False)]
+    metrics = group_metrics([replace(scored, rewards=(*rewards, scored.rewards[3]))])
+    found = {name: count for name, count in metrics.items() if name.startswith("reward/invalid/")}
+    assert found == {"reward/invalid/ValueError": 2, "reward/invalid/KeyError": 1}
