@@ -202,7 +202,7 @@ def group_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
         values = [reward.parts[name] for reward in rewards if name in reward.parts]
         metrics[f"rewards/{name}/mean"] = sum(values) / len(values)
     kinds = Counter(reward.invalid.partition(":")[0] for reward in rewards if reward.invalid)
-    return metrics | {f"reward/invalid/{kind}": count for kind, count in kinds.items()}
+    return metrics | {f"reward/invalid/{kind}": float(count) for kind, count in kinds.items()}
 
 
 def _valid(scored: ScoredGroup) -> list[float]:
