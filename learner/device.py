@@ -111,8 +111,10 @@ def _max_tokens(
     share = settings.gpu_memory_share * whole - settings.gpu_gib_asleep * 2**30
     mine = min(share - torch.cuda.memory_allocated(device), free)
     later = gradient_bytes(trained, zero_stage=zero_stage, ranks=ranks) + COPY_BYTES * settings.copies * trained
-    if zero_stage == 1:  # where the sum is there from the start, and the moments come with the first step
-        later += (0 if settings.optimizer.offload else MOMENT_BYTES * trained / ranks) - SUM_BYTES * trained
+    if zero_stage and not settings.optimizer.offload:
+        later += MOMENT_BYTES * trained / ranks  # made in the first step; by stage 0 they are made before
+    if zero_stage == 1:
+        later -= SUM_BYTES * trained  # made before, too
     left = mine - later
     found = tokens_that_fit(left, each)
     if settings.longest > found and (alone := longest_alone(settings.longest, left, each)):

@@ -23,7 +23,7 @@ from learner.offload import HostState, optimizer_state
 from learner.preflight import preflight
 from learner.settings import LearnerSettings
 from learner.state import load_state, save_state
-from rnr.config import MergingConfig
+from rnr.config import MergingConfig, OptimizerConfig
 
 Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
 """(micro-batch, log-probabilities, entropies, number of the micro-batch) -> (summed loss, metric sums)."""
@@ -80,19 +80,9 @@ class PolicyEngine:
             eps=1e-8,
             fused=True,
         )
-        config: dict[str, Any] = {
-            "train_micro_batch_size_per_gpu": 1,
-            # backward() only accumulates and step() reduces: the number of micro-batches may differ from step to step.
-            "managed_gradient_accumulation": False,
-            "zero_optimization": {"stage": settings.optimizer.zero_stage, "overlap_comm": False},
-            "bf16": {"enabled": True},
-            "gradient_clipping": settings.optimizer.max_gradient_norm,
-            "steps_per_print": 1_000_000_000,
-        }
-        if settings.optimizer.zero_stage:
-            # DeepSpeed refuses it for stage 0, which adds gradients up in bf16: many micro-batches cost it precision.
-            config["data_types"] = {"grad_accum_dtype": "fp32"}
-        engine, _, _, _ = deepspeed.initialize(model=policy, optimizer=optimizer, config=config)
+        engine, _, _, _ = deepspeed.initialize(
+            model=policy, optimizer=optimizer, config=deepspeed_config(settings.optimizer)
+        )
         return engine, optimizer
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
@@ -266,6 +256,26 @@ class PolicyEngine:
         """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
         with self._state():
             load_state(self._engine, folder, adapter_only=bool(self.settings.model.lora_rank))
+
+
+def deepspeed_config(optimizer: OptimizerConfig) -> dict[str, Any]:
+    """How DeepSpeed is to train."""
+    config: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": 1,
+        # backward() only accumulates and step() reduces: the number of micro-batches may differ from step to step.
+        "managed_gradient_accumulation": False,
+        "zero_optimization": {"stage": optimizer.zero_stage, "overlap_comm": False},
+        "bf16": {"enabled": True},
+        "gradient_clipping": optimizer.max_gradient_norm,
+        "steps_per_print": 1_000_000_000,
+    }
+    if optimizer.zero_stage:
+        # DeepSpeed refuses it for stage 0, which adds gradients up in bf16: many micro-batches cost it precision.
+        config["data_types"] = {"grad_accum_dtype": "fp32"}
+    if optimizer.zero_stage == 1:
+        # By default the whole sum would be rounded to bf16 and back before a step, by one rank too.
+        config["communication_data_type"] = "fp32"
+    return config
 
 
 def scatter_weights(

@@ -54,6 +54,8 @@ def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_me
         ({"zero_stage": 1}, 4, 76),  # 2, and 8 / 4
         ({"zero_stage": 1, "offload": True}, 1, 78),  # the moments are in host memory
         ({"zero_stage": 0}, 1, 74),  # 2 + 4; the moments are there
+        ({"zero_stage": 2}, 1, 62),  # two buckets of a gigabyte, 8 for the sum and its copy, 8 for the moments
+        ({"zero_stage": 2}, 4, 74),  # the buckets, and 16 / 4
     ],
 )
 def test_what_a_rank_will_hold_beside_activations_is_what_its_stage_has_not_made_yet(

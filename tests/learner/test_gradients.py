@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from deepspeed import comm
+from deepspeed.runtime.config import DeepSpeedConfig
+from deepspeed.runtime.engine import DeepSpeedEngine
 
 from learner import gradients
+from learner.engine import deepspeed_config
 from learner.gradients import use_few_kernels
+from rnr.config import OptimizerConfig
 from scripts.benchmarks.launches import operations
 
 
@@ -84,6 +89,26 @@ def test_three_hundred_gradients_take_a_few_operations() -> None:
     _give(optimizer, *[1.0] * 300)
     found = operations(optimizer.update_hp_grads)
     assert found == {"aten::cat": 1, "aten::add_.Tensor": 1}
+
+
+@pytest.mark.parametrize(("zero_stage", "kept"), [(1, 1 + 2**-12), (2, 1.0)])
+def test_the_float32_sum_of_a_stage_that_reduces_it_whole_is_not_rounded_before_the_step(
+    monkeypatch, zero_stage, kept
+) -> None:
+    config = DeepSpeedConfig(deepspeed_config(OptimizerConfig(zero_stage=zero_stage)))
+    engine: Any = SimpleNamespace(
+        _config=config,
+        fp16_enabled=lambda: False,
+        bfloat16_enabled=lambda: True,
+        flatten=lambda bucket: bucket[0],
+        gradient_average=True,
+        postscale_gradients=lambda: True,
+        gradient_predivide_factor=lambda: 1.0,
+    )
+    engine.communication_data_type = DeepSpeedEngine.communication_data_type.fget(engine)
+    monkeypatch.setattr(comm, "all_reduce", lambda *_, **__: None)
+    (found,) = DeepSpeedEngine.allreduce_bucket(engine, [torch.tensor([1 + 2**-12])], None, dp_world_size=1)
+    assert found.item() == kept
 
 
 BOTH = """
