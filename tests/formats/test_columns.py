@@ -199,12 +199,6 @@ def test_a_block_of_empty_nodes_alone_is_no_sentence(tmp_path) -> None:
     assert _read(tmp_path / "a.conllu", lines)[0] == [IDA]
 
 
-def test_a_single_token_beside_others_that_begin_and_nothing_inside_is_a_mention(tmp_path) -> None:
-    found, notes = _read(tmp_path / "a.conll", "Ida B-PER\nran O\n\nIda S-PER\nran O\n")
-    assert found == [IDA, IDA]
-    assert "(BIOS)" in notes
-
-
 @pytest.mark.parametrize("odd", ["www.x", "-DOC-", "2.x"])
 def test_what_is_no_number_of_a_word_is_an_error_by_its_line(tmp_path, monkeypatch, odd) -> None:
     """After the lines that tell what the columns are, one with a dot was left out without a note."""

@@ -80,7 +80,7 @@ class TagCensus:
 
 def _closing(letters: set[str], pairs: Iterable[tuple[tuple[str, str], tuple[str, str]]], *, middle: bool) -> str:
     """The scheme of tags of which some end an entity or are one; where M- stands between, an end is marked."""
-    if not middle and "E" not in letters and "B" in letters:
+    if not middle and "E" not in letters and {"B", "I"} <= letters:
         return "BIOS"
     alone = any(before[0] == "B" and (after[0] not in "IE" or after[1] != before[1]) for before, after in pairs)
     return "BIEO" if alone and "E" in letters and "S" not in letters else "IOBES"
