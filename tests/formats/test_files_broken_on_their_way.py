@@ -97,6 +97,13 @@ def test_a_line_feed_after_the_last_of_lines_that_end_in_carriage_returns_is_no_
     assert read(written(tmp_path / "a.jsonl", lines))[:2] == ([ADA, BO], "")
 
 
+def test_columns_whose_lines_end_in_two_ways_are_refused(tmp_path) -> None:
+    """Two files put together: what ends in carriage returns would be one line of many columns."""
+    rows = "Ada\tB-PER\rran\tO\r\r"
+    said = read(written(tmp_path / "a.conll", f"{rows * 9}\n{rows * 9}"))[1]
+    assert "some lines end in carriage returns and others in line feeds" in said
+
+
 def test_carriage_returns_inside_of_a_cell_stay(tmp_path) -> None:
     text = 'text,label\r\r\n"Ada\r\r\nran","[[6, 9, ""X""]]"\r\r\n"Bo sat","[[0, 2, ""PER""]]"\r\r\n'
     found, problems, _ = read(written(tmp_path / "a.csv", text))
