@@ -194,6 +194,11 @@ def test_words_that_conll_u_writes_as_one_are_one(tmp_path) -> None:
     assert found == [("Ida zum Zoo", [("Ida", "per"), ("Zoo", "loc")])]
 
 
+def test_a_block_of_empty_nodes_alone_is_no_sentence(tmp_path) -> None:
+    lines = "1\tIda\tB-PER\n2\tran\tO\n\n1.1\tx\t_\n\n"
+    assert _read(tmp_path / "a.conllu", lines)[0] == [IDA]
+
+
 @pytest.mark.parametrize("odd", ["www.x", "-DOC-", "2.x"])
 def test_what_is_no_number_of_a_word_is_an_error_by_its_line(tmp_path, monkeypatch, odd) -> None:
     """After the lines that tell what the columns are, one with a dot was left out without a note."""

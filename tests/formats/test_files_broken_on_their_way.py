@@ -86,6 +86,24 @@ def test_carriage_returns_alone_divide_rows_and_blank_ones_sentences(tmp_path) -
     assert read(written(tmp_path / "a.csv", "word,tag\rAda,B-PER\rran,O\r\r\rBo,B-PER\rsat,O\r"))[:2] == ([ADA, BO], "")
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_feed_after_the_last_of_lines_that_end_in_carriage_returns_is_no_other_end(tmp_path, end, encoding):
+    """An editor adds one; all rows were one line, with one mention labelled "PER\\rran"."""
+    columns = f"Ada\tB-PER\rran\tO\r\rBo\tB-PER\rsat\tO{end}".encode(encoding)
+    assert read(written(tmp_path / "a.conll", columns))[:2] == ([ADA, BO], "")
+    rows = [{"text": "Ada ran", "entities": [[0, 3, "PER"]]}, {"text": "Bo sat", "entities": [[0, 2, "PER"]]}]
+    lines = ("\r".join(map(json.dumps, rows)) + end).encode(encoding)
+    assert read(written(tmp_path / "a.jsonl", lines))[:2] == ([ADA, BO], "")
+
+
+def test_columns_whose_lines_end_in_two_ways_are_refused(tmp_path) -> None:
+    """Two files put together: what ends in carriage returns would be one line of many columns."""
+    rows = "Ada\tB-PER\rran\tO\r\r"
+    said = read(written(tmp_path / "a.conll", f"{rows * 9}\n{rows * 9}"))[1]
+    assert "some lines end in carriage returns and others in line feeds" in said
+
+
 def test_carriage_returns_inside_of_a_cell_stay(tmp_path) -> None:
     text = 'text,label\r\r\n"Ada\r\r\nran","[[6, 9, ""X""]]"\r\r\n"Bo sat","[[0, 2, ""PER""]]"\r\r\n'
     found, problems, _ = read(written(tmp_path / "a.csv", text))

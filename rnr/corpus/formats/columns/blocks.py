@@ -163,6 +163,8 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     lines, cells, words_of = numbers, columns[layout.tag], list[int]()
     if layout.running >= 0 and any("-" in cell or "." in cell for cell in columns[layout.running]):
         found, tagged, words_of = surface(list(zip(numbers, zip(*columns, strict=True), strict=True)), layout)
+        if not found:  # nothing but empty nodes
+            return Tagged(block.number, notes=notes), []
         numbers, columns = [number for number, _ in found], list(zip(*(row for _, row in found), strict=True))
         lines, cells = [number for number, _ in tagged], [cell for _, cell in tagged]
     follows = columns[layout.follows] if layout.follows >= 0 else ()

@@ -139,6 +139,8 @@ class Columns:
         where its cells are no numbers."""
         steps: set[int] = set()
         for cells in self.cells(column):
+            if all(map(is_range, cells)):  # nothing but empty nodes
+                continue
             numbers = [cell for cell in cells if cell and not is_range(cell)]
             if not numbers or not cells[0] or not all(cell.isascii() and cell.isdigit() for cell in numbers):
                 return frozenset()

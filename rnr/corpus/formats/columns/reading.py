@@ -93,6 +93,12 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
 
 
 def _by_line(sample: Sequence[Block], file: Path) -> SentenceLines | None:
+    texts = [block.text for block in sample]
+    if sum(text.count("\r") for text in texts) > sum(text.count("\n") + 1 for text in texts):
+        raise DataError(
+            f"{file}: some lines end in carriage returns and others in line feeds: make all of them line feeds "
+            r"(`perl -pe 's/\r\n?/\n/g'`)"
+        )
     try:
         return find_sentence_lines(sample)
     except ValueError as error:

@@ -145,12 +145,12 @@ def read_json(file: Path) -> Any:
 def lines(file: Path) -> Iterator[tuple[int, bytes | DataError]]:
     """The number and the UTF-8 bytes of each line that is not blank, without its line feed.
 
-    Lines end at line feeds only (in a file that begins without one at carriage returns): other separators may stand
-    inside a JSON string. A line beyond ``LINE_LIMIT`` is a DataError in its place.
+    Lines end at line feeds only (or, ``ends_at_returns``, at carriage returns): other separators may stand inside a
+    JSON string. A line beyond ``LINE_LIMIT`` is a DataError in its place.
     """
     with open_bytes(file) as stream:
         head = stream.read(2**16)
-    if not encoding(head).startswith("utf-8") or (b"\r" in head and b"\n" not in head):
+    if not encoding(head).startswith("utf-8") or ends_at_returns(head):
         yield from ((number, line.encode()) for number, line in _text_lines(file) if line.strip())
         return
     with open_bytes(file) as stream:
@@ -167,9 +167,16 @@ def lines(file: Path) -> Iterator[tuple[int, bytes | DataError]]:
                 yield number, line.rstrip(b"\n")
 
 
+def ends_at_returns(head: bytes) -> bool:
+    """Whether the lines of a text that begins so end at carriage returns; an editor may have put a line feed behind the
+    last."""
+    inside = head.rstrip(b"\r\n\0")
+    return b"\r" in inside and b"\n" not in inside
+
+
 def _text_lines(file: Path) -> Iterator[tuple[int, str]]:
     text = read_text(file)
-    yield from enumerate(text.split("\n" if "\n" in text else "\r"), 1)
+    yield from enumerate(text.split("\r" if ends_at_returns(text[: 2**16].encode()) else "\n"), 1)
 
 
 def head_line(file: Path) -> tuple[bytes | DataError | None, bool]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnr.corpus.formats.files.opening import LINE_LIMIT, encoding, open_bytes
+from rnr.corpus.formats.files.opening import LINE_LIMIT, encoding, ends_at_returns, open_bytes
 from rnr.corpus.formats.rows import DataError
 from rnr.files.text import not_utf8
 
@@ -21,17 +21,19 @@ Windows."""
 def text_pieces(file: Path) -> Iterator[str]:
     """The text of a file in pieces, each line of it ended by a line feed, without a byte order mark at the beginning.
 
-    Lines end at line feeds, or in a file that begins without one at carriage returns: a token may hold other
-    separators. Raises DataError at the first byte that is no text.
+    Lines end at line feeds, or, ``ends_at_returns``, at carriage returns: a token may hold other separators. Raises
+    DataError at the first byte that is no text.
     """
     with open_bytes(file) as stream:
-        head = stream.read(2**16)
-    ends = "\r" if b"\r" in head and b"\n" not in head else "\r\n"
+        returns = ends_at_returns(stream.read(2**16))
     with text_stream(file) as text:
         while piece := text.read(PIECE):
             while piece[-1] == "\r" and (more := text.read(1)):
                 piece += more
-            yield piece.replace(ends, "\n") if "\r\r\n" not in piece else _RETURNS.sub("\n", piece)
+            if returns:
+                yield piece.replace("\r", "\n")
+            else:
+                yield piece.replace("\r\n", "\n") if "\r\r\n" not in piece else _RETURNS.sub("\n", piece)
 
 
 @contextmanager
