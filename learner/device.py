@@ -1,7 +1,6 @@
 """What the learner decides from its device: attention, compilation, the size of a micro-batch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from learner.gradients import use_few_kernels
 from learner.logprobs import PolicyModel
 from learner.memory import MOMENT_BYTES, ON_CPU, SUM_BYTES, gradient_bytes, kept_bytes, longest_alone, tokens_that_fit
 from learner.preflight import check_on_device, trial_batch
-from learner.settings import LearnerSettings
+from learner.settings import Fitted, LearnerSettings
 from learner.varlen import activate_fastest, obstacle
 from learner.varlen_layout import varlen_layout
 from rnr.config import OptimizerConfig
@@ -28,17 +27,6 @@ SEQUENCES, TOKENS = 8, 128
 """Of the batch by which the memory of a token is measured; half of each sequence is completion."""
 COPY_BYTES = 2
 """For each trained weight: one in bf16."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
-    """What was decided."""
-
-    arrange: Arrange
-    max_tokens: int
-    """Of a micro-batch."""
-    notes: tuple[str, ...]
-    """Notes for the user."""
 
 
 def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitted:

@@ -1,7 +1,8 @@
-"""Settings of a learner rank; loads nothing of the engine."""
+"""Settings of a learner rank, and what it makes of them; loads nothing of the engine, as the driver has both."""
 
 from dataclasses import dataclass
 
+from learner.batch import Arrange
 from rnr.config import ModelConfig, OptimizerConfig
 
 
@@ -23,3 +24,14 @@ class LearnerSettings:
     """Copies of the trained weights that come to the device later: the KL reference, the transport's."""
     longest: int = 0
     """Tokens of the longest sequence that may be trained on; 0 if that is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What a rank has decided from its device."""
+
+    arrange: Arrange
+    max_tokens: int
+    """Of a micro-batch."""
+    notes: tuple[str, ...]
+    """Notes for the user."""

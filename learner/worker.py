@@ -16,7 +16,7 @@ from learner.extension import load_extension
 from learner.heap import Heap
 from learner.loss import Sums, add_sums, grpo_loss, sft_loss
 from learner.rendezvous import interface_towards, open_store
-from learner.settings import LearnerSettings
+from learner.settings import Fitted, LearnerSettings
 from learner.token_recorder import TokenRecorder
 from rnr.config import GrpoConfig, MergingConfig
 from rnr.digest import Digest, Manifest, bits
@@ -25,7 +25,6 @@ from rnr.types import Sample
 
 if TYPE_CHECKING:
     # The engine loads DeepSpeed, peft and transformers' models; the driver, which only names this class, avoids that.
-    from learner.device import Fitted
     from learner.engine import Loss, PolicyEngine
 
 MicroBatches = Sequence[MicroBatch]
@@ -70,7 +69,7 @@ class LearnerWorker:
 
     def start(
         self, settings: LearnerSettings, address: str, port: int, start_seconds: float, collective_seconds: float
-    ) -> "Fitted":
+    ) -> Fitted:
         """Join the process group at the store that rank 0 has opened, and build the engine; returns what it decided.
         In a collective a rank waits for the others for ``collective_seconds``."""
         import deepspeed

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import pickle
 import subprocess
 import sys
 import tomllib
@@ -77,6 +78,19 @@ def test_the_driver_loads_nothing_before_its_first_words_and_no_models_until_it_
     names = (*ENGINES, "peft", "transformers.modeling_utils")
     assert _fresh(f"import json, sys, scripts.train; NAMES = {names!r}; {loaded}") == []
     assert _fresh(f"import json, sys, cluster.run; NAMES = {names!r}; {loaded}") == ["ray", "torch"]
+
+
+def test_what_a_rank_has_decided_comes_to_the_driver_without_deepspeed() -> None:
+    from learner.bucketed_layout import bucketed_layout
+    from learner.settings import Fitted
+    from learner.varlen_layout import varlen_layout
+
+    sent = [Fitted(arrange=arrange, max_tokens=9, notes=()) for arrange in (bucketed_layout, varlen_layout)]
+    program = (
+        f"import json, pickle, sys; received = pickle.loads({pickle.dumps(sent)!r})\n"
+        "print(json.dumps([received[0].max_tokens, [name for name in ('deepspeed', 'peft') if name in sys.modules]]))"
+    )
+    assert _fresh(program) == [9, []]
 
 
 def test_commands_load_no_engine_before_their_input_was_read() -> None:
