@@ -71,7 +71,6 @@ def wait_for_port(port, head):
         assert head.poll() is None, "ray start ended"
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                time.sleep(5)  # the job agent comes up a little after the port
                 return
         time.sleep(0.5)
     raise AssertionError("the job server did not come up")
@@ -84,7 +83,11 @@ def test_a_submitted_job_trains_with_two_rollout_workers_and_two_learner_ranks(c
         *["python", "-m", "scripts.train", "--config", "scripts/configs/debug.toml"],
         *["--cluster.rollout_workers=2", "--cluster.learner_ranks=2", f"--run.folder={tmp_path}"],
     ]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=560)
+    for _ in range(30):
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=560)
+        if "No available agent" not in done.stderr:  # it comes up a little after the port
+            break
+        time.sleep(2)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     summary = json.loads((tmp_path / "debug" / "summary.json").read_text())
     assert summary["steps"] >= 1
