@@ -154,7 +154,8 @@ ROW = {"uid": "a/2", "data_set": "a", "sentence": "Paris", "text": "", "finished
     [
         (["{"], "row 1: not valid JSON: Expecting"),
         (['{"uid": "a/2", "uid": "a/1"}'], "row 1: not valid JSON: an object has 'uid' twice"),
-        (["[]"], "row 1: expected an object, found list"),
+        (["[]"], "row 1: expected an object, found list; JSON lines have an object a line"),
+        (["["], "JSON lines have an object a line"),
         ([{**ROW, "text": None, "tokens": "1"}], "row 1: missing or of the wrong type: text, tokens"),
         ([ROW, ROW], "row 2: a second prediction for 'a/2'"),
         ([{**ROW, "uid": "c/9"}], "row 1: 'c/9' is not in the data"),

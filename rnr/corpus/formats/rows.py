@@ -121,6 +121,9 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=once_each)
 
 
+_ONE_A_LINE = "; JSON lines have an object a line (`jq -c '.[]'` writes those of a list so)"
+
+
 def numbered_rows(lines: Iterable[bytes | str], place: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The number and the object of each line of JSONL that is not blank; raises ValueError, naming place and row, for
     what is no object, or one that has a key twice."""
@@ -132,9 +135,11 @@ def numbered_rows(lines: Iterable[bytes | str], place: Path | str) -> Iterator[t
             row = parsed(line)
         except (ValueError, RecursionError) as error:
             text = line if isinstance(line, bytes) else line.encode(errors="replace")
-            raise ValueError(f"{place}, row {number}: {json_fault(error, text)}") from None
+            one = _ONE_A_LINE if line.strip() in (b"[", b"{", "[", "{") else ""
+            raise ValueError(f"{place}, row {number}: {json_fault(error, text)}{one}") from None
         if not isinstance(row, dict):
-            raise ValueError(f"{place}, row {number}: expected an object, found {type(row).__name__}")
+            one = _ONE_A_LINE if isinstance(row, list) else ""
+            raise ValueError(f"{place}, row {number}: expected an object, found {type(row).__name__}{one}")
         yield number, row
 
 
