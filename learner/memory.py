@@ -30,8 +30,8 @@ BUCKET = 500_000_000
 def gradient_bytes(trained: float, *, zero_stage: int, ranks: int) -> float:
     """What the gradients of so many weights take on a rank: in bf16, and in the float32 sum of the micro-batches."""
     match zero_stage:
-        case 2:  # the sum is divided, and its part copied in the step
-            return 2 * min(trained, 2 * BUCKET) + 2 * SUM_BYTES * trained / ranks
+        case 2:
+            return 2 * min(trained, 2 * BUCKET) + SUM_BYTES * trained / ranks
         case 3:
             return (2 + SUM_BYTES) * trained / ranks
         case _:  # DeepSpeed keeps a whole sum on every rank in stage 1, too
