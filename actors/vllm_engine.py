@@ -13,7 +13,7 @@ from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, am
 from actors.locked_folder import folder_for_sockets
 from actors.token_text import character_ends
 from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
-from actors.vllm_environment import literal_path, set_environment, sockets_in
+from actors.vllm_environment import literal_path, reported_if_killed, set_environment, sockets_in
 from rnr.faults import WorkerUnusable
 from rnr.model_folder import SAFE_WEIGHTS
 from rnr.types import Segment
@@ -81,7 +81,7 @@ class VllmEngine:
         )
         with ExitStack() as held:
             arguments.model = held.enter_context(literal_path(settings.model_folder))
-            with sockets_in(held.enter_context(folder_for_sockets())):
+            with sockets_in(held.enter_context(folder_for_sockets())), reported_if_killed():
                 self._engine = AsyncLLM.from_engine_args(arguments)
             self._held = held.pop_all()
         await self._refuse_another_tokenizer()

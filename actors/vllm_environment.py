@@ -1,16 +1,23 @@
-"""What vLLM reads from the environment of the process that starts it."""
+"""What vLLM reads from the environment of the process that starts it, and how its own process ended as it started."""
 
 import glob
 import os
+import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from actors.engine import EngineSettings
 from actors.locked_folder import held_for_a_while, root_of_workers
+from rnr.faults import WorkerUnusable
 
 SOCKETS = "VLLM_RPC_BASE_PATH"
 """The folder of an engine's sockets, which remain when it ends."""
+
+
+_KILLED = re.compile(r"Failed core proc\(s\): .*: -(\d+)")
+"""In the RuntimeError that vLLM raises when a signal has ended its process as it started."""
 
 
 def set_environment(settings: EngineSettings) -> None:
@@ -43,6 +50,21 @@ def sockets_in(folder: Path) -> Iterator[None]:
         yield
     finally:  # the folder goes with the engine, and another one that this process starts may not look for it
         del os.environ[SOCKETS]
+
+
+@contextmanager
+def reported_if_killed() -> Iterator[None]:
+    """Raises WorkerUnusable, which says how, if a signal ends the process of an engine that this block starts."""
+    try:
+        yield
+    except RuntimeError as error:
+        if killed := _KILLED.search(str(error)):
+            name = signal.Signals(int(killed[1])).name
+            raise WorkerUnusable(
+                f"the engine's process was ended by {name} as it started, usually because the machine, container or "
+                "job ran out of memory"
+            ) from error
+        raise
 
 
 @contextmanager
