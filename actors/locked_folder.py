@@ -18,6 +18,7 @@ import psutil
 
 PREFIX = "rnr-worker-"
 SHARED_MEMORY = Path("/dev/shm")
+KERNELS = "TORCHINDUCTOR_CACHE_DIR"
 LONGEST_ROOT = 40
 """Sockets are in a held folder, and the path of a socket has at most 107 characters."""
 
@@ -117,15 +118,23 @@ def move_temporary_files() -> None:
     """Have this process and those that it starts put their temporary files, sockets among them, into a held folder, and
     name their semaphores after it."""
     root = root_of_workers()
-    # It follows the folder for temporary files, and should outlive the process.
-    user = os.environ.get("USER") or os.getuid()
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(root / f"torchinductor_{user}"))
+    os.environ.setdefault(KERNELS, folder_for_kernels(root))
     folder, _ = held_folder(root, PREFIX)
     atexit.register(remove, folder)
     os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = None
     process: Any = multiprocessing.current_process()
     process._config["semprefix"] = f"/{folder.name}"  # those that it starts inherit it
+
+
+def folder_for_kernels(root: Path) -> str:
+    """Where torch keeps the kernels that it compiles, from one run to the next: by default below the folder for
+    temporary files, which changes here. Below the home folder where no library can be loaded from ``root``."""
+    name = f"torchinductor_{os.environ.get('USER') or os.getuid()}"
+    with suppress(OSError, RuntimeError):  # no such folder, or no home
+        if os.statvfs(root).f_flag & os.ST_NOEXEC:
+            return str(Path.home() / ".cache" / name)
+    return str(root / name)
 
 
 def root_of_workers() -> Path:

@@ -235,7 +235,7 @@ class VllmEngine:
             async for output in self._engine.generate(prompt, parameters, name, lora_request=self._adapter):
                 final = output
         except EngineDeadError as error:
-            raise WorkerUnusable(f"the engine died: {error}") from error
+            raise WorkerUnusable("the engine died; the log of this worker (logs/) has the cause") from error
         return final
 
     def _completion(self, prompt_ids: Sequence[int], completion: Any, version: int) -> Completion:

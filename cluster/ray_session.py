@@ -25,7 +25,7 @@ from ray import _raylet
 from ray._private import ray_constants, worker
 from ray.exceptions import RayError
 
-from actors.locked_folder import held_folder, remove, remove_abandoned_by_workers
+from actors.locked_folder import KERNELS, folder_for_kernels, held_folder, remove, remove_abandoned_by_workers
 from cluster.nodes import LOOPBACK, refuse_unreachable
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ HERE = "Ray on this machine"
 GAVE_UP = "timed out during startup"
 """In the bare ``Exception`` with which Ray ends its own start after 30 s, too few on a busy machine."""
 
-SLOW = "the machine is busy, or a limit (ulimit -v, -n) keeps Ray from starting"
+SLOW = "the machine is busy, or a limit (ulimit -v, -n, -u, or --pids-limit of a container) keeps Ray from starting"
 REFUSALS = (OSError, RuntimeError, ValueError, RayError)
 """What ``ray.init`` raises when Ray cannot be started or joined; anything else is a bug."""
 
@@ -62,8 +62,7 @@ class _Local:
         self._before = dict(os.environ)
         self._clustered = ray_constants.ENABLE_RAY_CLUSTER
         ray_constants.ENABLE_RAY_CLUSTER = False
-        cache = Path(tempfile.gettempdir()) / f"torchinductor_{os.environ.get('USER') or os.getuid()}"
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))  # it follows TMPDIR, and should outlive the run
+        os.environ.setdefault(KERNELS, folder_for_kernels(Path(tempfile.gettempdir())))
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         for variable, value in ELSEWHERE_ON_LOOPBACK.items():
             os.environ.setdefault(variable, value)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from actors.locked_folder import (
     PREFIX,
     SHARED_MEMORY,
+    folder_for_kernels,
     folder_for_sockets,
     held_folder,
     remove,
@@ -189,3 +191,13 @@ def test_a_process_that_a_worker_has_started_and_left_ends_with_its_folder_and_n
             with suppress(psutil.Error):
                 process.kill()
         os.close(lock)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [(0, "/tmp/torchinductor_ada"), (os.ST_NOEXEC, "home/.cache/torchindu")]
+)
+def test_compiled_kernels_are_kept_where_they_can_be_loaded(tmp_path, monkeypatch, flags, expected) -> None:
+    monkeypatch.setenv("USER", "ada")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
+    assert expected in folder_for_kernels(Path("/tmp"))
