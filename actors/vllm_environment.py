@@ -17,8 +17,8 @@ SOCKETS = "VLLM_RPC_BASE_PATH"
 """The folder of an engine's sockets, which remain when it ends."""
 
 
-_KILLED = re.compile(r"Failed core proc\(s\): .*: -(\d+)")
-"""In the RuntimeError that vLLM raises when a signal has ended its process as it started."""
+_KILLED = re.compile(r"Failed core proc\(s\): (?:\{\}|.*: -(\d+))")
+"""In the RuntimeError that vLLM raises when a signal has ended its process as it started; it may not know which."""
 
 
 def set_environment(settings: EngineSettings) -> None:
@@ -61,10 +61,10 @@ def reported_if_killed() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if killed := _KILLED.search(str(error)):
-            name = signal.Signals(int(killed[1])).name
+            how = f"was ended by {signal.Signals(int(killed[1])).name}" if killed[1] else "ended"
             raise WorkerUnusable(
-                f"the engine's process was ended by {name} as it started, usually because the machine, container or "
-                "job ran out of memory"
+                f"the engine's process {how} as it started, usually because the machine, container or job ran out of "
+                "memory; the log of this worker (logs/) has the cause if it was another"
             ) from error
         raise
 

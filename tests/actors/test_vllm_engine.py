@@ -284,6 +284,8 @@ def test_an_engine_whose_process_was_killed_as_it_started_says_so_and_one_that_f
     said = "Engine core initialization failed. See root cause above. Failed core proc(s): "
     with pytest.raises(WorkerUnusable, match="process was ended by SIGKILL as it started, us"), reported_if_killed():
         raise RuntimeError(said + "{'EngineCore': -9}")
+    with pytest.raises(WorkerUnusable, match="the engine's process ended as it started, us"), reported_if_killed():
+        raise RuntimeError(said + "{}")  # vLLM looked before its exit code was there
     with pytest.raises(RuntimeError, match="initialization failed") as raised, reported_if_killed():
         raise RuntimeError(said + "{'EngineCore': 1}")
     assert type(raised.value) is RuntimeError
