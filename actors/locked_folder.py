@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 
+from rnr.files.free_space import existing_parent
+
 PREFIX = "rnr-worker-"
 SHARED_MEMORY = Path("/dev/shm")
 KERNELS = "TORCHINDUCTOR_CACHE_DIR"
@@ -118,7 +120,7 @@ def move_temporary_files() -> None:
     """Have this process and those that it starts put their temporary files, sockets among them, into a held folder, and
     name their semaphores after it."""
     root = root_of_workers()
-    os.environ.setdefault(KERNELS, folder_for_kernels(root))
+    choose_folder_for_kernels(root)
     folder, _ = held_folder(root, PREFIX)
     atexit.register(remove, folder)
     os.environ["TMPDIR"] = str(folder)
@@ -127,14 +129,15 @@ def move_temporary_files() -> None:
     process._config["semprefix"] = f"/{folder.name}"  # those that it starts inherit it
 
 
-def folder_for_kernels(root: Path) -> str:
-    """Where torch keeps the kernels that it compiles, from one run to the next: by default below the folder for
-    temporary files, which changes here. Below the home folder where no library can be loaded from ``root``."""
+def choose_folder_for_kernels(root: Path) -> None:
+    """Have torch keep the kernels that it compiles in ``root``, from one run to the next, unless it has a folder: by
+    default it follows the one for temporary files, which changes here. Below the home folder where no library can be
+    loaded from there, also if torch itself, as soon as it is imported, has chosen such a folder."""
     name = f"torchinductor_{os.environ.get('USER') or os.getuid()}"
+    chosen = Path(os.environ.setdefault(KERNELS, str(root / name)))
     with suppress(OSError, RuntimeError):  # no such folder, or no home
-        if os.statvfs(root).f_flag & os.ST_NOEXEC:
-            return str(Path.home() / ".cache" / name)
-    return str(root / name)
+        if os.statvfs(existing_parent(chosen)).f_flag & os.ST_NOEXEC:
+            os.environ[KERNELS] = str(Path.home() / ".cache" / name)
 
 
 def root_of_workers() -> Path:

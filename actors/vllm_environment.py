@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from actors.engine import EngineSettings
-from actors.locked_folder import KERNELS, folder_for_kernels, held_for_a_while, root_of_workers
+from actors.locked_folder import choose_folder_for_kernels, held_for_a_while, root_of_workers
 from rnr.faults import WorkerUnusable
 
 SOCKETS = "VLLM_RPC_BASE_PATH"
@@ -26,7 +26,7 @@ def set_environment(settings: EngineSettings) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault(KERNELS, folder_for_kernels(Path(tempfile.gettempdir())))
+    choose_folder_for_kernels(Path(tempfile.gettempdir()))
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
     # Each sentence has a grammar of its own, so few are asked for twice; vLLM would keep 512 MiB of them.
     os.environ.setdefault("VLLM_XGRAMMAR_CACHE_MB", "64")

@@ -26,7 +26,7 @@ from ray import _raylet
 from ray._private import ray_constants, worker
 from ray.exceptions import RayError
 
-from actors.locked_folder import KERNELS, folder_for_kernels, held_folder, remove, remove_abandoned_by_workers
+from actors.locked_folder import choose_folder_for_kernels, held_folder, remove, remove_abandoned_by_workers
 from cluster.nodes import LOOPBACK, refuse_unreachable
 from cluster.ray_logs import PARTS, last_words
 
@@ -61,7 +61,7 @@ class _Local:
         self._before = dict(os.environ)
         self._clustered = ray_constants.ENABLE_RAY_CLUSTER
         ray_constants.ENABLE_RAY_CLUSTER = False
-        os.environ.setdefault(KERNELS, folder_for_kernels(Path(tempfile.gettempdir())))
+        choose_folder_for_kernels(Path(tempfile.gettempdir()))
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         for variable, value in ELSEWHERE_ON_LOOPBACK.items():
             os.environ.setdefault(variable, value)

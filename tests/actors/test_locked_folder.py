@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from actors.locked_folder import (
+    KERNELS,
     PREFIX,
     SHARED_MEMORY,
-    folder_for_kernels,
+    choose_folder_for_kernels,
     folder_for_sockets,
     held_folder,
     remove,
@@ -193,11 +194,14 @@ def test_a_process_that_a_worker_has_started_and_left_ends_with_its_folder_and_n
         os.close(lock)
 
 
-@pytest.mark.parametrize(
-    ("flags", "expected"), [(0, "/tmp/torchinductor_ada"), (os.ST_NOEXEC, "home/.cache/torchindu")]
-)
-def test_compiled_kernels_are_kept_where_they_can_be_loaded(tmp_path, monkeypatch, flags, expected) -> None:
+@pytest.mark.parametrize("chosen", [None, "/tmp/torchinductor_ada"])
+@pytest.mark.parametrize(("flags", "expected"), [(0, "/tmp"), (os.ST_NOEXEC, "/home/ada/.cache")])
+def test_compiled_kernels_are_kept_where_they_can_be_loaded(monkeypatch, chosen, flags, expected) -> None:
     monkeypatch.setenv("USER", "ada")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv(KERNELS, chosen or "")
+    if chosen is None:
+        monkeypatch.delenv(KERNELS)
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
-    assert expected in folder_for_kernels(Path("/tmp"))
+    choose_folder_for_kernels(Path("/tmp"))
+    assert os.environ[KERNELS] == f"{expected}/torchinductor_ada"
