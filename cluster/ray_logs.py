@@ -12,10 +12,12 @@ _FATAL = re.compile(r"^\[[^\]\n]* C [^\]\n]*\] (?:\(\w+\) )?(.+)|^ *what\(\): *(
 
 
 def last_words(logs: Path) -> str:
-    """Why a part has ended, such as ``raylet: dlmalloc.cc:161: create_buffer failed ...``; empty if no log says."""
+    """Why a part has ended, such as ``raylet: dlmalloc.cc:161: create_buffer failed ...``; empty if no log says, or if
+    it only waited too long, as on a busy machine."""
     for part in PARTS:
         for ending in ("out", "err"):
             with suppress(OSError):
-                if found := _FATAL.search((logs / f"{part}.{ending}").read_text(errors="replace")):
+                found = _FATAL.search((logs / f"{part}.{ending}").read_text(errors="replace"))
+                if found and "Timed out" not in found[0]:
                     return f"{part}: {found[1] or found[2]}"
     return ""

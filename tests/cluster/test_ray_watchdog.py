@@ -14,6 +14,7 @@ import pytest
 
 from cluster import ray_session, ray_watchdog
 from cluster.ranks import RankDied
+from cluster.ray_logs import last_words
 from cluster.ray_watchdog import RayDied, while_ray_lives
 from rnr.faults import Stopped
 from tests.project.test_imports import ROOT
@@ -136,6 +137,12 @@ def test_an_error_that_ray_sends_is_reported_by_its_first_line_once_and_nothing_
         "Ray: 1 Workers killed due to memory pressure (OOM)",
     ]
     assert capsys.readouterr().out == ""
+
+
+def test_a_part_that_only_waited_too_long_says_nothing_of_its_cause(tmp_path) -> None:
+    said = "[2026-11-30 00:54:04,1 C 7 9] (raylet) node_manager.cc:3576: Check failed: Timed out waiting for file a\n"
+    (tmp_path / "raylet.out").write_text(said)
+    assert last_words(tmp_path) == ""
 
 
 @pytest.mark.parametrize(
