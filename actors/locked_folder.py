@@ -108,12 +108,20 @@ def remove(folder: Path, *, spare_own: bool = False) -> None:
 def _left_in(folder: Path) -> Iterator[psutil.Process]:
     """The other processes of this user whose ``TMPDIR`` is a held folder or is in it."""
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
+        with suppress(psutil.Error, OSError):
             if process.pid == os.getpid() or process.uids().real != os.getuid():
                 continue
-            temporary = Path(process.environ().get("TMPDIR", ""))
+            temporary = Path(process.environ().get("TMPDIR") or _overwritten_tmpdir(process.pid))
             if folder == temporary or folder in temporary.parents:
                 yield process
+
+
+def _overwritten_tmpdir(pid: int) -> str:
+    """The ``TMPDIR`` of a process with a title of its own, as Ray's have, which overwrites the beginning of its
+    environment: psutil then finds none."""
+    file = Path(f"/proc/{pid}/environ")
+    entries = file.read_bytes().split(b"\0") if file.exists() else []
+    return next((os.fsdecode(entry[7:]) for entry in entries if entry.startswith(b"TMPDIR=")), "")
 
 
 def move_temporary_files() -> None:

@@ -205,3 +205,12 @@ def test_compiled_kernels_are_kept_where_they_can_be_loaded(monkeypatch, chosen,
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
     choose_folder_for_kernels(Path("/tmp"))
     assert os.environ[KERNELS] == f"{expected}/torchinductor_ada"
+
+
+def test_a_process_whose_title_has_overwritten_its_environment_goes_with_its_folder(tmp_path, monkeypatch) -> None:
+    folder, lock = held_folder(tmp_path, PREFIX)
+    monkeypatch.setattr(psutil.Process, "environ", lambda _: {})
+    with subprocess.Popen(["sleep", "600"], env={**os.environ, "TMPDIR": str(folder / "tmp")}) as left:
+        remove(folder)
+        assert left.wait(30) == -signal.SIGKILL
+    os.close(lock)
