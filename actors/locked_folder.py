@@ -16,8 +16,11 @@ from typing import Any
 
 import psutil
 
+from rnr.files.free_space import existing_parent
+
 PREFIX = "rnr-worker-"
 SHARED_MEMORY = Path("/dev/shm")
+KERNELS = "TORCHINDUCTOR_CACHE_DIR"
 LONGEST_ROOT = 40
 """Sockets are in a held folder, and the path of a socket has at most 107 characters."""
 
@@ -105,27 +108,44 @@ def remove(folder: Path, *, spare_own: bool = False) -> None:
 def _left_in(folder: Path) -> Iterator[psutil.Process]:
     """The other processes of this user whose ``TMPDIR`` is a held folder or is in it."""
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
+        with suppress(psutil.Error, OSError):
             if process.pid == os.getpid() or process.uids().real != os.getuid():
                 continue
-            temporary = Path(process.environ().get("TMPDIR", ""))
+            temporary = Path(process.environ().get("TMPDIR") or _overwritten_tmpdir(process.pid))
             if folder == temporary or folder in temporary.parents:
                 yield process
+
+
+def _overwritten_tmpdir(pid: int) -> str:
+    """The ``TMPDIR`` of a process with a title of its own, as Ray's have, which overwrites the beginning of its
+    environment: psutil then finds none."""
+    file = Path(f"/proc/{pid}/environ")
+    entries = file.read_bytes().split(b"\0") if file.exists() else []
+    return next((os.fsdecode(entry[7:]) for entry in entries if entry.startswith(b"TMPDIR=")), "")
 
 
 def move_temporary_files() -> None:
     """Have this process and those that it starts put their temporary files, sockets among them, into a held folder, and
     name their semaphores after it."""
     root = root_of_workers()
-    # It follows the folder for temporary files, and should outlive the process.
-    user = os.environ.get("USER") or os.getuid()
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(root / f"torchinductor_{user}"))
+    choose_folder_for_kernels(root)
     folder, _ = held_folder(root, PREFIX)
     atexit.register(remove, folder)
     os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = None
     process: Any = multiprocessing.current_process()
     process._config["semprefix"] = f"/{folder.name}"  # those that it starts inherit it
+
+
+def choose_folder_for_kernels(root: Path) -> None:
+    """Have torch keep the kernels that it compiles in ``root``, from one run to the next, unless it has a folder: by
+    default it follows the one for temporary files, which changes here. Below the home folder where no library can be
+    loaded from there, also if torch itself, as soon as it is imported, has chosen such a folder."""
+    name = f"torchinductor_{os.environ.get('USER') or os.getuid()}"
+    chosen = Path(os.environ.setdefault(KERNELS, str(root / name)))
+    with suppress(OSError, RuntimeError):  # no such folder, or no home
+        if os.statvfs(existing_parent(chosen)).f_flag & os.ST_NOEXEC:
+            os.environ[KERNELS] = str(Path.home() / ".cache" / name)
 
 
 def root_of_workers() -> Path:

@@ -13,7 +13,7 @@ from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, am
 from actors.locked_folder import folder_for_sockets
 from actors.token_text import character_ends
 from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
-from actors.vllm_environment import literal_path, not_started, set_environment, sockets_in
+from actors.vllm_environment import literal_path, set_environment, sockets_in, start_reported
 from actors.vllm_on_gpu import gpu_arguments, refuse_platform
 from actors.worker_log import root_cause
 from rnr.faults import WorkerUnusable
@@ -84,11 +84,8 @@ class VllmEngine:
         )
         with ExitStack() as held:
             arguments.model = held.enter_context(literal_path(settings.model_folder))
-            with sockets_in(held.enter_context(folder_for_sockets())):
-                try:
-                    self._engine = AsyncLLM.from_engine_args(arguments)
-                except Exception as error:
-                    raise not_started(error) from error
+            with sockets_in(held.enter_context(folder_for_sockets())), start_reported():
+                self._engine = AsyncLLM.from_engine_args(arguments)
             self._held = held.pop_all()
         await self._refuse_another_tokenizer()
         await self._label(0)
@@ -236,7 +233,9 @@ class VllmEngine:
             async for output in self._engine.generate(prompt, parameters, name, lora_request=self._adapter):
                 final = output
         except EngineDeadError as error:
-            raise WorkerUnusable(f"the engine died: {root_cause(str(error))}") from error
+            raise WorkerUnusable(
+                f"the engine died; the log of this worker (logs/) has the cause: {root_cause(str(error))}"
+            ) from error
         return final
 
     def _completion(self, prompt_ids: Sequence[int], completion: Any, version: int) -> Completion:

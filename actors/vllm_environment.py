@@ -1,7 +1,10 @@
-"""What vLLM reads from the environment of the process that starts it."""
+"""What vLLM reads from the environment of the process that starts it, and how its own process ended as it started."""
 
 import glob
 import os
+import re
+import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +12,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from actors.engine import EngineSettings
-from actors.locked_folder import held_for_a_while, root_of_workers
+from actors.locked_folder import choose_folder_for_kernels, held_for_a_while, root_of_workers
 from actors.worker_log import root_cause
+from rnr.faults import WorkerUnusable
 
 SOCKETS = "VLLM_RPC_BASE_PATH"
 """The folder of an engine's sockets, which remain when it ends."""
+
+
+_KILLED = re.compile(r"Failed core proc\(s\): (?:\{\}|.*: -(\d+))")
+"""In the RuntimeError that vLLM raises when a signal has ended its process as it started; it may not know which."""
 
 
 def set_environment(settings: EngineSettings) -> None:
@@ -21,6 +29,7 @@ def set_environment(settings: EngineSettings) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    choose_folder_for_kernels(Path(tempfile.gettempdir()))
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
     # Each sentence has a grammar of its own, so few are asked for twice; vLLM would keep 512 MiB of them.
     os.environ.setdefault("VLLM_XGRAMMAR_CACHE_MB", "64")
@@ -49,6 +58,23 @@ def sockets_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def start_reported() -> Iterator[None]:
+    """Errors of an engine that is started in this block, in plain text, which can be sent from one process to another:
+    pydantic's cannot, and quote all arguments. WorkerUnusable if a signal ended its process, else RuntimeError."""
+    try:
+        yield
+    except Exception as error:
+        if killed := _KILLED.search(str(error)):
+            how = f"was ended by {signal.Signals(int(killed[1])).name}" if killed[1] else "ended"
+            raise WorkerUnusable(
+                f"the engine's process {how} as it started, usually because the machine, container or job ran out of "
+                "memory; the log of this worker (logs/) has the cause if it was another"
+            ) from error
+        told = "; ".join(each["msg"] for each in error.errors()) if isinstance(error, ValidationError) else str(error)
+        raise RuntimeError(f"vLLM did not start: {type(error).__name__}: {root_cause(told)}") from error
+
+
+@contextmanager
 def literal_path(folder: str) -> Iterator[str]:
     """A path of a model's folder that vLLM can load. vLLM takes ``[``, ``*`` and ``?`` for a pattern, so a path with
     these is replaced by a link for the length of the block."""
@@ -59,10 +85,3 @@ def literal_path(folder: str) -> Iterator[str]:
         link = place / "model"
         link.symlink_to(folder)
         yield str(link)
-
-
-def not_started(error: Exception) -> RuntimeError:
-    """Why vLLM did not start, in plain text, which can be sent from one process to another: pydantic's errors cannot,
-    and quote all arguments."""
-    told = "; ".join(each["msg"] for each in error.errors()) if isinstance(error, ValidationError) else str(error)
-    return RuntimeError(f"vLLM did not start: {type(error).__name__}: {root_cause(told)}")

@@ -6,6 +6,7 @@ sockets, temporary files of the workers) belongs to this user alone and is remov
 """
 
 import atexit
+import itertools
 import logging
 import os
 import secrets
@@ -25,8 +26,9 @@ from ray import _raylet
 from ray._private import ray_constants, worker
 from ray.exceptions import RayError
 
-from actors.locked_folder import held_folder, remove, remove_abandoned_by_workers
+from actors.locked_folder import choose_folder_for_kernels, held_folder, remove, remove_abandoned_by_workers
 from cluster.nodes import LOOPBACK, refuse_unreachable
+from cluster.ray_logs import PARTS, last_words
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +40,11 @@ LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 ELSEWHERE_ON_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "VLLM_HOST_IP": LOOPBACK}
 """Where the engines listen for themselves; by default that is the address which the host's name points to."""
 
-PARTS = ("raylet", "gcs_server")
-"""Processes of a local Ray; when one ends, Ray stops working and does not restart it."""
-
 HERE = "Ray on this machine"
 GAVE_UP = "timed out during startup"
 """In the bare ``Exception`` with which Ray ends its own start after 30 s, too few on a busy machine."""
 
-SLOW = "the machine is busy, or a limit (ulimit -v, -n) keeps Ray from starting"
+SLOW = "the machine is busy, or a limit (ulimit -v, -n, -u, or --pids-limit of a container) keeps Ray from starting"
 REFUSALS = (OSError, RuntimeError, ValueError, RayError)
 """What ``ray.init`` raises when Ray cannot be started or joined; anything else is a bug."""
 
@@ -62,8 +61,7 @@ class _Local:
         self._before = dict(os.environ)
         self._clustered = ray_constants.ENABLE_RAY_CLUSTER
         ray_constants.ENABLE_RAY_CLUSTER = False
-        cache = Path(tempfile.gettempdir()) / f"torchinductor_{os.environ.get('USER') or os.getuid()}"
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))  # it follows TMPDIR, and should outlive the run
+        choose_folder_for_kernels(Path(tempfile.gettempdir()))
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         for variable, value in ELSEWHERE_ON_LOOPBACK.items():
             os.environ.setdefault(variable, value)
@@ -141,13 +139,21 @@ def connect(
         "_node_ip_address": LOOPBACK,
     }
     begin = time.monotonic()
-    while not _start_local(seconds, options | quiet):
+    for attempt in itertools.count():
+        why = _start_local(seconds, options | quiet)
+        if why is None:
+            return
+        if why and attempt:
+            raise ValueError(f"{HERE} does not start: {why}")
         if time.monotonic() - begin > seconds:
             raise ValueError(f"{HERE}: not up within {seconds:.0f} s (deadlines.start); {SLOW}")
+        if not attempt:
+            logger.warning(f"{HERE} did not start ({why or SLOW}); trying again for {seconds:.0f} s (deadlines.start)")
 
 
-def _start_local(seconds: float, options: Mapping[str, Any]) -> bool:
-    """Start Ray on this machine; False if its own start timed out. Raises ValueError as ``connect`` does."""
+def _start_local(seconds: float, options: Mapping[str, Any]) -> str | None:
+    """Start Ray on this machine; if its own start timed out, why, as far as it says. Raises ValueError as ``connect``
+    does."""
     global _local
     disconnect()
     _local = local = _Local()
@@ -156,12 +162,13 @@ def _start_local(seconds: float, options: Mapping[str, Any]) -> bool:
         _within(seconds, lambda: ray.init(address="local", _temp_dir=str(local.ray_folder), **options), what=HERE)
         _refuse_if_open()
     except Exception as error:
+        why = last_words(local.ray_folder / "session_latest/logs")
         disconnect()
         if GAVE_UP in str(error):
             _end_processes(local.folder)
-            return False
+            return why
         raise
-    return True
+    return None
 
 
 def _end_processes(folder: Path) -> None:

@@ -8,13 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from actors.locked_folder import (
+    KERNELS,
     PREFIX,
     SHARED_MEMORY,
+    choose_folder_for_kernels,
     folder_for_sockets,
     held_folder,
     remove,
@@ -189,3 +192,25 @@ def test_a_process_that_a_worker_has_started_and_left_ends_with_its_folder_and_n
             with suppress(psutil.Error):
                 process.kill()
         os.close(lock)
+
+
+@pytest.mark.parametrize("chosen", [None, "/tmp/torchinductor_ada"])
+@pytest.mark.parametrize(("flags", "expected"), [(0, "/tmp"), (os.ST_NOEXEC, "/home/ada/.cache")])
+def test_compiled_kernels_are_kept_where_they_can_be_loaded(monkeypatch, chosen, flags, expected) -> None:
+    monkeypatch.setenv("USER", "ada")
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv(KERNELS, chosen or "")
+    if chosen is None:
+        monkeypatch.delenv(KERNELS)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
+    choose_folder_for_kernels(Path("/tmp"))
+    assert os.environ[KERNELS] == f"{expected}/torchinductor_ada"
+
+
+def test_a_process_whose_title_has_overwritten_its_environment_goes_with_its_folder(tmp_path, monkeypatch) -> None:
+    folder, lock = held_folder(tmp_path, PREFIX)
+    monkeypatch.setattr(psutil.Process, "environ", lambda _: {})
+    with subprocess.Popen(["sleep", "600"], env={**os.environ, "TMPDIR": str(folder / "tmp")}) as left:
+        remove(folder)
+        assert left.wait(30) == -signal.SIGKILL
+    os.close(lock)

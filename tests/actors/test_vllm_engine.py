@@ -22,12 +22,13 @@ from transformers import MistralConfig
 from vllm import AsyncEngineArgs
 from vllm.config.lora import LoRAConfig
 from vllm.model_executor.model_loader import get_model_loader
+from vllm.v1.engine.utils import wait_for_engine_startup
 
 from actors.delivery import Delivery
 from actors.engine import EngineSettings, Sampling
 from actors.vllm_adapter import room_for
 from actors.vllm_engine import VllmEngine, _files_to_read, segments
-from actors.vllm_environment import literal_path
+from actors.vllm_environment import literal_path, start_reported
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.faults import WorkerUnusable
 
@@ -277,3 +278,15 @@ def test_the_tokens_of_a_completion_are_divided_by_the_policy_that_made_them() -
 def test_where_vllm_does_not_say_all_tokens_count_as_made_by_the_policy_that_was_asked() -> None:
     (only,) = segments((7, 8), (-1.0, -2.0), None, version=4)
     assert (only.token_ids, only.policy_version) == ((7, 8), 4)
+
+
+def test_an_engine_whose_process_was_killed_as_it_started_says_so_and_one_that_failed_keeps_its_error() -> None:
+    said = "Engine core initialization failed. See root cause above. Failed core proc(s): "
+    with pytest.raises(WorkerUnusable, match="process was ended by SIGKILL as it started, us"), start_reported():
+        raise RuntimeError(said + "{'EngineCore': -9}")
+    with pytest.raises(WorkerUnusable, match="the engine's process ended as it started, us"), start_reported():
+        raise RuntimeError(said + "{}")  # vLLM looked before its exit code was there
+    with pytest.raises(RuntimeError, match="initialization failed") as raised, start_reported():
+        raise RuntimeError(said + "{'EngineCore': 1}")
+    assert type(raised.value) is RuntimeError
+    assert "Failed core proc(s): " in inspect.getsource(wait_for_engine_startup)  # vLLM's own words

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from actors import worker_log
-from actors.vllm_environment import not_started
+from actors.vllm_environment import start_reported
 from actors.worker_log import root_cause
 
 DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
@@ -55,7 +55,8 @@ def test_without_a_file_of_its_output_a_process_reports_what_it_got() -> None:
 def test_an_error_of_vllms_config_becomes_plain_text_that_can_be_sent() -> None:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(int).validate_python("x")
-    why = not_started(refused.value)
-    assert str(pickle.loads(pickle.dumps(why))) == (
+    with pytest.raises(RuntimeError) as told, start_reported():
+        raise refused.value
+    assert str(pickle.loads(pickle.dumps(told.value))) == (
         "vLLM did not start: ValidationError: Input should be a valid integer, unable to parse string as an integer"
     )

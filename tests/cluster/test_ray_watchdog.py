@@ -1,6 +1,7 @@
 """A run ends with its local Ray, and says so, instead of waiting for what cannot come back."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from cluster import ray_session, ray_watchdog
 from cluster.ranks import RankDied
+from cluster.ray_logs import last_words
 from cluster.ray_watchdog import RayDied, while_ray_lives
 from rnr.faults import Stopped
 from tests.project.test_imports import ROOT
@@ -135,3 +137,42 @@ def test_an_error_that_ray_sends_is_reported_by_its_first_line_once_and_nothing_
         "Ray: 1 Workers killed due to memory pressure (OOM)",
     ]
     assert capsys.readouterr().out == ""
+
+
+def test_a_part_that_only_waited_too_long_says_nothing_of_its_cause(tmp_path) -> None:
+    said = "[2026-11-30 00:54:04,1 C 7 9] (raylet) node_manager.cc:3576: Check failed: Timed out waiting for file a\n"
+    (tmp_path / "raylet.out").write_text(said)
+    assert last_words(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "log", "why"),
+    [
+        (
+            "raylet.out",
+            "[2026-11-30 00:42:21,400 I 7 7] (raylet) main.cc:1: begins\n"
+            "[2026-11-30 00:42:21,410 C 7 9] (raylet) dlmalloc.cc:161: cannot open /dev/shm/plasma\n*** Stack\n",
+            "raylet: dlmalloc.cc:161: cannot open /dev/shm/plasma",
+        ),
+        ("gcs_server.err", "terminate called\n  what():  thread: Resource unavailable\n", "gcs_server: thread: Reso"),
+    ],
+)
+def test_a_local_ray_that_says_why_it_does_not_start_is_tried_twice_and_quoted(
+    monkeypatch, caplog, tmp_path, file, log, why
+) -> None:
+    tried = []
+
+    def start(*, _temp_dir: str, **_options: Any) -> None:
+        tried.append(_temp_dir)
+        logs = Path(_temp_dir, "session_latest/logs")
+        logs.mkdir(parents=True)
+        (logs / file).write_text(log)
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(ray_session.ray, "init", start)
+    monkeypatch.setattr(ray_session.worker, "print_to_stdstream", None)
+    with pytest.raises(ValueError, match=f"^Ray on this machine does not start: {re.escape(why)}"):
+        ray_session.connect("", seconds=600)
+    assert len(tried) == 2
+    assert f"Ray on this machine did not start ({why}" in caplog.text
