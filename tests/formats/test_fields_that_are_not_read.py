@@ -145,23 +145,18 @@ def test_a_list_of_tags_is_the_schema_of_tags_by_number_and_by_name(tmp_path, ta
     assert found.schema == ("LOC", "PER")
 
 
-NAMES = ["O", "B-PER", "I-PER", "B-LOC"]
-
-
-@pytest.mark.parametrize(("numbers", "names"), [("ner_tags", "labels"), ("labels", "tags")])
-def test_a_list_that_is_called_as_tags_are_names_the_numbers_of_its_row(tmp_path, numbers, names) -> None:
-    # Of the first row, which has as many words as there are names, it is no tag for each: 0 is two words.
-    rows: list[object] = [
-        {"tokens": ["Ada", "sat", "in", "Rome"], numbers: [1, 0, 0, 3], names: NAMES},
-        {"tokens": ["Ada", "ran"], numbers: [1, 0], names: NAMES},
-    ]
-    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
-    assert (found, problems) == ([("Ada sat in Rome", [("Ada", "PER"), ("Rome", "LOC")]), ADA], "")
-    assert notes == f"{tmp_path / 'a.jsonl'}: tags are numbers, and their names are those that {names!r} lists"
-
-
-def test_tags_that_a_row_has_by_number_and_by_name_are_read_by_name(tmp_path) -> None:
-    row = {"tokens": ["Ada", "Lo", "ran"], "ner_tags": [2, 3, 0], "labels": ["B-PER", "I-PER", "O"]}
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"labels": [2, 3, 0]},
+        {"labels": [1, 1, 0]},
+        {"labels": [-100, 2, 3, 0, -100]},
+        {"label": [0]},
+        {"tags": [22, 38, 22]},
+    ],
+)
+def test_tags_by_name_are_read_whatever_numbers_a_row_has_beside_them(tmp_path, beside) -> None:
+    row = {"tokens": ["Ada", "Lo", "ran"], "ner_tags": ["B-PER", "I-PER", "O"], **beside}
     found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
     assert (found, problems) == ([("Ada Lo ran", [("Ada Lo", "PER")])], "")
 

@@ -31,7 +31,6 @@ _TEXTS = frozenset(TEXTS_OR_WORDS)
 _OF_ANYTHING = frozenset(("labels", "label", "tags", "tag"))
 """Names that may be of anything as long as a list of texts, and then have no O."""
 ANY_NAME = "tags are those of {!r}, the only field with one for each token"
-LISTED = "tags are numbers, and their names are those that {!r} lists"
 TWO_WORDS = "rows have two lists of words, of one length, that differ; one was read"
 BESIDE = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
 """Fields that may hold entities beside the tokens and tags of a row."""
@@ -58,34 +57,11 @@ def _most_telling(row: dict[str, Any], tags: list[str], tokens: str) -> list[str
     """Those of several lists of tags that say most, the first of which is read."""
     if len(tags) == 1:
         return tags
-    lists = {listing(row, name) for name in tags}
-    tags = [name for name in tags if name not in lists]
     # If a row has its tags twice, as numbers and as names, the names say more.
     named = [name for name in tags if are_texts(row[name])]
     same = [name for name in named or tags if len(row[name]) == len(row[tokens])] or tags
     # "tags" may be parts of speech, and those of "ner" the names
     return [name for name in same if len(same) > 1 and any_of_names(row[name])] or same
-
-
-def names_listed(row: Mapping[str, Any], tags: str, source: Source) -> Sequence[str] | None:
-    """The names of the numbers in ``tags`` that another field lists, which is noted; None where there are none."""
-    if name := listing(row, tags):
-        source.reading.fact(LISTED.format(name), source.file)
-    return row[name] if name else None
-
-
-def listing(row: Mapping[str, Any], tags: str) -> str:
-    """The field that is called as one of tags and lists the names of the numbers in ``tags``, each once and O among
-    them; empty where there is none, and where it may hold the tag of each token."""
-    numbers = row[tags]
-    if not numbers or type(numbers[0]) is not int:
-        return ""
-    for name in _named(tuple(row))[1]:
-        value = row[name]
-        is_list = name != tags and are_texts(value) and "O" in value and len(set(value)) == len(value)
-        if is_list and (len(value) != len(numbers) or len(set(numbers)) < len(numbers)):
-            return name
-    return ""
 
 
 def _as_long(row: dict[str, Any], lists: Sequence[str], tags: Sequence[str]) -> str:

@@ -19,8 +19,6 @@ from rnr.corpus.formats.tokens.token_fields import (
     any_of_names,
     entities_beside,
     fields,
-    listing,
-    names_listed,
     note_any_name,
     note_other_words,
 )
@@ -170,8 +168,8 @@ def _note_beside(row: dict[str, Any], found: tuple[str, str], number: int, sourc
     tags = [
         name for name in row.keys() - set(found) if name in TAGS and are_texts(row[name]) and len(row[name]) == size
     ]
-    note_listed(row, number, source, *found, *tags, listing(row, found[1]), *(NAMES if own else ()))
-    if others := row.keys() - _READ - {*found, listing(row, found[1])}:
+    note_listed(row, number, source, *found, *tags, *(NAMES if own else ()))
+    if others := row.keys() - _READ - set(found):
         source.not_read(others)
 
 
@@ -222,7 +220,7 @@ def _unread(
     """
     for name, value in row.items():
         if (
-            name in (tokens, read, listing(row, read))
+            name in (tokens, read)
             or value == row[read]
             or not plain_list(value, (str, int))
             or not len(value) == len(named) > 0
@@ -252,7 +250,6 @@ def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | M
     own = next((row[name] for name in NAMES if name in row and are_texts(row[name]) and row[name]), None)
     if are_texts(row[field]):
         return own if own and "O" in own and set(own).issuperset(row[field]) else None
-    own = own or names_listed(row, field, source)
     return source.stated(source.names.get(field) or own) or source.labels()
 
 
