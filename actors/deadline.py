@@ -119,13 +119,15 @@ async def _ends_within(work: asyncio.Future[Any], seconds: float) -> bool:
     """Whether it ends within so many seconds in which this process runs. While it is stopped (Ctrl-Z, a suspended job
     of Slurm, a paused container) its workers mostly are, too, and what has come from them is only seen afterwards: all
     deadlines would pass as it continues."""
-    loop, turns = asyncio.get_running_loop(), TURNS
-    while turns:
+    loop, turns = asyncio.get_running_loop(), 0
+    for _ in range(2 * TURNS):  # a process that is late each time is busy, not stopped
         begin = loop.time()
         done, _ = await asyncio.wait([work], timeout=seconds / TURNS)
         if done:
             return True
-        turns -= loop.time() - begin <= 2 * seconds / TURNS + LATE
+        turns += loop.time() - begin <= 2 * seconds / TURNS + LATE
+        if turns == TURNS:
+            break
     return False
 
 

@@ -259,8 +259,8 @@ class Pool:
             if isinstance(error, (WorkerLost, *self._passed_on)) or not self._answered:
                 raise
             # A worker that came up before is not broken: its host may have no room in shared memory.
-            reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
-            raise WorkerLost(f"{slot.name}.{slot.generation}, phase start: {reason}") from error
+            place, reason = f"{slot.name}.{slot.generation}, phase start: ", f"{type(error).__name__}: {error}"
+            raise WorkerLost(place + reason.strip().splitlines()[-1].rpartition(place)[2]) from error
         if slot.leaving:  # too late to be cancelled
             end(worker)
             raise WorkerLost(f"{slot.name} was given back before it was up")

@@ -10,8 +10,8 @@ _ABOVE = re.compile(r"root cause above|\(above\) for the root cause|check the lo
 """An error of vLLM's that only refers to what its processes have printed."""
 _ERROR = re.compile(r"^(?:\(\w+ pid=\d+\) )?(?:ERROR [^\]]*\] )?((?:\w+\.)*\w*(?:Error|Exception)(?:: .*)?)$")
 """The last line of a traceback, printed or logged by vLLM."""
-_written: list[Path] = []
-"""The file that takes the output of this process."""
+_written: list[tuple[Path, int]] = []
+"""The file that takes the output of this process, and where this begins in it."""
 
 
 def print_to(file: str) -> bool:
@@ -27,15 +27,25 @@ def print_to(file: str) -> bool:
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.write(descriptor, f"--- process {os.getpid()}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+    _written[:] = [(Path(file), os.fstat(descriptor).st_size)]
     os.close(descriptor)
-    _written[:] = [Path(file)]
     return True
 
 
 def root_cause(message: str) -> str:
-    """The message of an error; for one that refers to the output above, the last other error there, if there is one."""
+    """The message of an error; for one that refers to the output above, the last other error that this process has
+    printed, if there is one that can be read."""
     if not _ABOVE.search(message):
         return message
-    lines = (line for file in _written for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
-    found = [match[1] for line in lines if (match := _ERROR.match(line)) and not _ABOVE.search(line)]
+    found = [match[1] for line in _printed() if (match := _ERROR.match(line)) and not _ABOVE.search(line)]
     return found[-1] if found else message
+
+
+def _printed() -> list[str]:
+    """The lines that this process and its children have printed; none where they cannot be read."""
+    try:
+        return [
+            line for file, begin in _written for line in file.read_bytes()[begin:].decode(errors="replace").splitlines()
+        ]
+    except OSError:
+        return []

@@ -48,6 +48,7 @@ class Shape:
     """Heads of keys times their width."""
     normed: bool = False
     """Whether queries and keys go through norms of their own."""
+    vocabulary: int = 0
 
     @property
     def cache_bytes(self) -> int:
@@ -63,10 +64,10 @@ class Shape:
         return norms + 2 * (2 * self.query + 2 * self.key) + 8 * self.intermediate
 
     def kept_bytes(self, *, checkpointing: bool) -> int:
-        """What the forward pass keeps of one token."""
+        """What the forward pass keeps of one completion token: with all layers what the head makes of it, too."""
         if checkpointing:
             return 2 * self.hidden * self.layers + self.layer_bytes
-        return self.layers * self.layer_bytes
+        return self.layers * self.layer_bytes + 2 * self.vocabulary
 
 
 def shape_of(folder: str, weights: int) -> Shape | None:
@@ -86,6 +87,7 @@ def shape_of(folder: str, weights: int) -> Shape | None:
         query=heads * width,
         key=(_size(config, "num_key_value_heads") or heads) * width,
         normed=str(config.get("model_type")).startswith(NORMED),
+        vocabulary=_size(config, "vocab_size") or 0,
     )
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 import ray
 from ray import _raylet
-from ray._private import ray_constants, worker
+from ray._private import auto_init_hook, ray_constants, worker
 from ray.exceptions import RayError
 
 from actors.locked_folder import choose_folder_for_kernels, held_folder, remove, remove_abandoned_by_workers
@@ -123,6 +123,7 @@ def connect(
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     worker.print_to_stdstream = _ErrorsOfRay()
+    auto_init_hook.enable_auto_connect = False  # a call that comes after the run has left Ray would start another
     if address:
         what = f"the Ray cluster at {named or address}"
         if named:

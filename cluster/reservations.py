@@ -7,6 +7,7 @@ from functools import partial
 from threading import Thread
 from typing import Any
 
+import ray
 from ray._private import state
 from ray.util.placement_group import (
     PlacementGroup,
@@ -104,7 +105,8 @@ def _give_back(groups: Sequence[PlacementGroup]) -> Thread:
             for group in groups:
                 remove_placement_group(group)
         except Exception as error:
-            logger.warning(f"a place could not be given back: {type(error).__name__}: {error}")
+            if ray.is_initialized():  # else all places went with it
+                logger.warning(f"a place could not be given back: {type(error).__name__}: {error}")
 
     thread = Thread(target=remove, name="ray call", daemon=True)
     thread.start()

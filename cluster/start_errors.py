@@ -24,5 +24,5 @@ def start_named(place: str, log: Path | None) -> Iterator[None]:
             # Ray's text ends with the worker's own traceback.
             with suppress(OSError), log.open("a", encoding="utf-8") as file:
                 file.write(f"{error}\n")
-            message += f"; its traceback and its output: {log}"
+            message += f"; its traceback is at the end of {log}"
         raise StartFailed(message) from error

@@ -120,6 +120,22 @@ def test_each_worker_that_is_lost_is_reported_once_with_why(monkeypatch, caplog)
     ]
 
 
+def test_an_error_of_a_start_that_names_its_place_is_reported_with_it_once(monkeypatch, caplog) -> None:
+    async def spawn(name: str) -> str:
+        if name == "fake-0.1":
+            raise RuntimeError(f"{name}, phase start: ValueError: no room")
+        return name
+
+    async def scenario() -> str:
+        pool = _pool(monkeypatch, spawn, restart_seconds=60)
+        await pool.lease("work", _work, seconds=60)
+        pool._discard(pool.slots[0], 0)
+        return await pool.lease("work", _work, seconds=60)
+
+    assert asyncio.run(scenario()) == "fake-0.2"
+    assert caplog.messages[-1] == "fake-0.1, phase start: ValueError: no room; the worker is replaced"
+
+
 def test_a_policy_that_went_with_its_host_is_told_once_and_the_pool_goes_on(monkeypatch) -> None:
     gone = [RuntimeError("the policy is gone")]
 

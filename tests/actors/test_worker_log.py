@@ -44,8 +44,21 @@ def test_an_error_that_refers_to_the_output_is_replaced_by_the_one_there(
     tmp_path, monkeypatch, log, message, cause
 ) -> None:
     (tmp_path / "rollout-0.0.log").write_text(log)
-    monkeypatch.setattr(worker_log, "_written", [tmp_path / "rollout-0.0.log"])
+    monkeypatch.setattr(worker_log, "_written", [(tmp_path / "rollout-0.0.log", 0)])
     assert root_cause(message) == cause
+
+
+def test_errors_of_an_earlier_process_are_no_cause_and_a_log_that_is_gone_is_none(tmp_path, monkeypatch) -> None:
+    earlier = "--- process 10\ntorch.OutOfMemoryError: CUDA out of memory\n"
+    log = tmp_path / "rollout-0.0.log"
+    log.write_text(f"{earlier}--- process 20\n")
+    monkeypatch.setattr(worker_log, "_written", [(log, len(earlier))])
+    assert root_cause(DEAD) == DEAD
+    with log.open("a") as file:
+        file.write("ValueError: no room\n")
+    assert root_cause(DEAD) == "ValueError: no room"
+    log.unlink()
+    assert root_cause(DEAD) == DEAD
 
 
 def test_without_a_file_of_its_output_a_process_reports_what_it_got() -> None:

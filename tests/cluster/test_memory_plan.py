@@ -56,6 +56,10 @@ def test_a_token_of_the_cache_and_of_a_layer_by_hand() -> None:
     assert SMALL.layer_bytes == 16_384 + 12_288 + 24_576 == 53_248
     assert SMALL.kept_bytes(checkpointing=False) == 28 * 53_248
     assert SMALL.kept_bytes(checkpointing=True) == 28 * 2048 + 53_248
+    # In bf16 what the head makes of it, unless layers are checkpointed.
+    small = replace(SMALL, vocabulary=1000)
+    assert small.kept_bytes(checkpointing=False) == 28 * 53_248 + 2000
+    assert small.kept_bytes(checkpointing=True) == SMALL.kept_bytes(checkpointing=True)
 
 
 def test_the_plan_of_qwen3_at_16k_is_near_what_was_measured() -> None:

@@ -111,7 +111,7 @@ def test_a_reward_that_fails_in_its_worker_is_refused_before_the_run_begins(tmp_
         asyncio.run(workers.reward("reward-1.0", RewardConfig(preset="fails_elsewhere:half"), 8))
     message = str(refused.value)
     assert message.startswith("reward-1.0, phase start: ValueError: reward 'fails_elsewhere:half'")
-    assert message.endswith(f"its traceback and its output: {tmp_path / 'reward-1.0.log'}")
+    assert message.endswith(f"its traceback is at the end of {tmp_path / 'reward-1.0.log'}")
     assert "OSError: no model here" in message
     assert "Traceback" not in message
     assert 'trial.py", line' in (tmp_path / "reward-1.0.log").read_text()
