@@ -59,9 +59,7 @@ def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
             limit, training = services.policy.ranks.max_tokens, numbers["training_seconds"]
             numbers["positions_per_second"] = positions(steps.samples, limit) / training
             numbers |= share_of_peak(folder, steps.samples, limit, training)
-        for count in at_once:
-            with rows.case(f"sampling_{count}") as numbers:
-                numbers |= _sampling(services, run, asked[: max(1, count // options.samples)], options)
+        _sampling_at_once(rows, services, run, asked, options, at_once)
 
 
 def uncompiled_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
@@ -73,9 +71,7 @@ def uncompiled_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     status = StatusFile()
     with running_services(config, folder, asked, status) as (services, run):
         rows.add("start", _starts(status))
-        for count in at_once:
-            with rows.case(f"sampling_{count}") as numbers:
-                numbers |= _sampling(services, run, asked[: max(1, count // options.samples)], options)
+        _sampling_at_once(rows, services, run, asked, options, at_once)
 
 
 def sleeping_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
@@ -146,6 +142,15 @@ def _starts(status: StatusFile) -> Numbers:
     """Seconds of each part of the start, and of all."""
     parts = {name.replace(" ", "_"): seconds for name, seconds in status.starts.items()}
     return {**parts, "total": status.seconds, "device": device_name()}
+
+
+def _sampling_at_once(
+    rows: Rows, services: Services, run: Run, asked: Sequence[Prompt], options: Any, at_once: Sequence[int]
+) -> None:
+    """Sampling with each of these numbers of concurrent sequences."""
+    for count in at_once:
+        with rows.case(f"sampling_{count}") as numbers:
+            numbers |= _sampling(services, run, asked[: max(1, count // options.samples)], options)
 
 
 def _sampling(services: Services, run: Run, asked: Sequence[Prompt], options: Any) -> Numbers:

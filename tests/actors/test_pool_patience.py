@@ -24,6 +24,14 @@ async def _spawn(name: str) -> str:
     return name
 
 
+async def _worker_after_a_loss(monkeypatch, spawn) -> str:
+    """The worker that answers after the first one, which has worked, was lost."""
+    pool = _pool(monkeypatch, spawn, restart_seconds=60)
+    await pool.lease("work", _work, seconds=60)
+    pool._discard(pool.slots[0], 0)
+    return await pool.lease("work", _work, seconds=60)
+
+
 def test_a_replacement_that_dies_while_it_starts_is_no_attempt_of_the_lease_that_waits(monkeypatch) -> None:
     starts: list[str] = []
 
@@ -33,13 +41,7 @@ def test_a_replacement_that_dies_while_it_starts_is_no_attempt_of_the_lease_that
             raise WorkerLost(f"{name}, phase start: the worker died")
         return name
 
-    async def scenario() -> str:
-        pool = _pool(monkeypatch, spawn, restart_seconds=60)
-        await pool.lease("work", _work, seconds=60)
-        pool._discard(pool.slots[0], 0)
-        return await pool.lease("work", _work, seconds=60)
-
-    assert asyncio.run(scenario()) == "fake-0.7"
+    assert asyncio.run(_worker_after_a_loss(monkeypatch, spawn)) == "fake-0.7"
 
 
 def test_an_error_in_a_start_ends_the_run_unless_such_a_worker_has_worked(monkeypatch) -> None:
@@ -126,13 +128,7 @@ def test_an_error_of_a_start_that_names_its_place_is_reported_with_it_once(monke
             raise RuntimeError(f"{name}, phase start: ValueError: no room")
         return name
 
-    async def scenario() -> str:
-        pool = _pool(monkeypatch, spawn, restart_seconds=60)
-        await pool.lease("work", _work, seconds=60)
-        pool._discard(pool.slots[0], 0)
-        return await pool.lease("work", _work, seconds=60)
-
-    assert asyncio.run(scenario()) == "fake-0.2"
+    assert asyncio.run(_worker_after_a_loss(monkeypatch, spawn)) == "fake-0.2"
     assert caplog.messages[-1] == "fake-0.1, phase start: ValueError: no room; the worker is replaced"
 
 
