@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from rich.table import Table
 from rich.text import Text
 
-from rnr.evaluation.scoring import Comparison, Report, Score
+from rnr.evaluation.scoring import Comparison, Report
+from rnr.evaluation.tables import with_interval
 from rnr.messages import few
 
 
@@ -23,10 +24,10 @@ def f1_to_quote(found: Report, zero_shot: Mapping[str, float], *, with_offsets: 
         protocol, why = "strict", "label and offsets, as in seqeval and spaCy's scorer"
     else:
         protocol, why = "exact", "label and text, because answers have no offsets"
-    data_sets = {name: part.scores[protocol] for name, part in found.data_sets.items()}
-    parts = [_score_with_interval(name, score) for name, score in data_sets.items()]
-    if len(data_sets) > 1:
-        parts.append(_score_with_interval("average", found.averages[protocol]))
+    rows = list(found.rows())
+    if len(found.data_sets) == 1:
+        rows.pop()  # it is its own average
+    parts = [f"{name} {with_interval(scores[protocol], 'f1')}" for name, scores in rows]
     return f"F1 to quote: {protocol} ({why}): {'; '.join(parts)}"
 
 
@@ -40,11 +41,6 @@ def few_sentences(found: Report) -> list[str]:
     if not small_sets:
         return []
     return [f"fewer than {FEW_SENTENCES} sentences in {few(small_sets)}: intervals and p-values mean little"]
-
-
-def _score_with_interval(name: str, score: Score) -> str:
-    low, high = score.intervals["f1"]
-    return f"{name} {score.f1:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def markdown(tables: Iterable[Table]) -> str:

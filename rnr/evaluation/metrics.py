@@ -104,14 +104,14 @@ def exact_counts(example: Example, mentions: Sequence[Mention]) -> Counts:
     An answer has no offsets: a text that occurs more often than it is annotated is right wherever it was
     grounded. None of the mentions of a hedged text (``hedged_texts``) counts as found.
     """
-    gold, _, matched = _exact_match(example, mentions)
+    gold, matched = _exact_match(example, mentions)
     found = matched.total()
     return Counts(found, len(mentions) - found, len(gold) - found)
 
 
 def counts_by_label(example: Example, mentions: Sequence[Mention]) -> dict[str, Counts]:
     """``exact_counts`` divided among the labels (as ``label_key``) of gold and prediction."""
-    gold, _, matched = _exact_match(example, mentions)
+    gold, matched = _exact_match(example, mentions)
     found = Counter(label for _, label in matched.elements())
     wanted = Counter(label for *_, label in gold)
     offered = Counter(label_key(mention.label) for mention in mentions)
@@ -195,15 +195,13 @@ def _grounded_facts(mentions: Iterable[Mention]) -> list[_Fact]:
     return [(m.start, m.end, m.text, label_key(m.label)) for m in ordered if m.grounded]
 
 
-def _exact_match(
-    example: Example, mentions: Sequence[Mention]
-) -> tuple[set[_Fact], frozenset[str], Counter[tuple[str, str]]]:
-    """Gold facts (one annotated twice is one), hedged texts, how often each (text, label) was found."""
+def _exact_match(example: Example, mentions: Sequence[Mention]) -> tuple[set[_Fact], Counter[tuple[str, str]]]:
+    """Gold facts (one annotated twice is one), and how often each (text, label) was found."""
     hedged = hedged_texts(example.mentions, mentions)
     gold, predicted = _facts(example.mentions), _facts(m for m in mentions if m.grounded)
     wanted = Counter(fact[2:] for fact in gold)
     offered = Counter(fact[2:] for fact in predicted if fact[2] not in hedged)
-    return gold, hedged, wanted & offered
+    return gold, wanted & offered
 
 
 @dataclass(frozen=True, slots=True)

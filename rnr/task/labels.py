@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
-from rnr.types import Example, Mention
+from rnr.types import Example
 
 IGNORED_LABELS = frozenset({"na", "n a", "misc", "else", "other", "nan"})
 """Catch-all labels which the paper removes from schema and gold alike."""
@@ -37,19 +37,12 @@ def with_plain_labels(example: Example) -> Example:
     labels = {label: label_key(label) for label in {*example.schema, *(m.label for m in example.mentions)}}
     if all(label == plain for label, plain in labels.items()):
         return example
-    mentions = {
-        (m.start, m.end, labels[m.label]): m if m.label == labels[m.label] else _relabelled(m, labels[m.label])
-        for m in example.mentions
-    }
+    mentions = {(m.start, m.end, labels[m.label]): replace(m, label=labels[m.label]) for m in example.mentions}
     return replace(
         example,
         schema=tuple(sorted({labels[label] for label in example.schema})),
         mentions=tuple(mentions.values()),
     )
-
-
-def _relabelled(mention: Mention, label: str) -> Mention:
-    return Mention(text=mention.text, label=label, start=mention.start, end=mention.end)
 
 
 def without_catch_alls(example: Example) -> Example:

@@ -6,7 +6,7 @@ itself, or close an answer with more than one token. Each of these is either sup
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,9 @@ class ChatMarkup:
     """White space that an answer begins with."""
     closing: str
     """What follows an answer."""
-    trim: Callable[[str], str]
+    trim: Callable[[str], str] = str
     """What the template does to a message."""
-    dated: bool = False
+    dated: bool
     """Whether the template writes a date: always that of ``DAY``."""
 
     def question(self, system: str | None, message: str) -> str:
@@ -83,20 +83,14 @@ def read_template(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
             f"model.path: {tokenizer.name_or_path} has no chat template: put the template that it was trained with "
             "into chat_template.jinja in its folder, or use an instruction-tuned model"
         )
-    if system is not None:
+    causes: list[str] = []
+    for wanted in dict.fromkeys((system, None)):
         try:
-            return _read(tokenizer, system)
+            return _read(tokenizer, wanted)
         except _Unusable as cause:
-            with_system = cause
-        try:
-            return _read(tokenizer, None)
-        except _Unusable as cause:
-            more = "" if str(cause) == str(with_system) else f" (and with a system message: {with_system})"
-            raise ValueError(f"model.path: {_place(tokenizer)}: the chat template {cause}{more}") from None
-    try:
-        return _read(tokenizer, None)
-    except _Unusable as cause:
-        raise ValueError(f"model.path: {_place(tokenizer)}: the chat template {cause}") from None
+            causes.append(str(cause))
+    more = "" if causes[0] == causes[-1] else f" (and with a system message: {causes[0]})"
+    raise ValueError(f"model.path: {_place(tokenizer)}: the chat template {causes[-1]}{more}")
 
 
 def _place(tokenizer: Tokenizer) -> str:
@@ -121,20 +115,24 @@ def _read(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
     answered = _render(tokenizer, calendar, [*asked, {"role": "assistant", "content": _ANSWER}])
     _once(answered, _ANSWER, "the answer")
     header, _, closing = answered.partition(_ANSWER)
-    lead = _lead(opened, header)
     found = _OPENED.search(after)
-    opening = found[0] if found else ""
-    parts: dict[str, Any] = {"before": before, "between": between, "after": after, "opening": opening}
-    parts |= {"lead": lead, "closing": closing, "dated": calendar.asked}
+    markup = ChatMarkup(
+        before=before,
+        between=between,
+        after=after,
+        opening=found[0] if found else "",
+        lead=_lead(opened, header),
+        closing=closing,
+        dated=calendar.asked,
+    )
     awkward = [] if system is None else [{"role": "system", "content": system}]
     awkward.append({"role": "user", "content": _AWKWARD})
     written = _render(tokenizer, calendar, awkward, add_generation_prompt=True)
     for trim in _TRIMS:
-        markup = ChatMarkup(**parts, trim=trim)
-        if written == markup.question(system, _AWKWARD):
-            return markup
-    expected = ChatMarkup(**parts, trim=str).question(system, _AWKWARD)
-    raise _Unusable(f"changes its messages: {_difference(expected, written)}")
+        trimmed = replace(markup, trim=trim)
+        if written == trimmed.question(system, _AWKWARD):
+            return trimmed
+    raise _Unusable(f"changes its messages: {_difference(markup.question(system, _AWKWARD), written)}")
 
 
 def _render(tokenizer: Tokenizer, calendar: _Calendar, conversation: list[dict[str, str]], **options: Any) -> str:
