@@ -13,7 +13,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -22,6 +22,7 @@ from rnr.files.whole import write_whole
 from rnr.messages import plain_console
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Decoding
+from scripts.benchmarks.gpu_steps import Step
 from scripts.benchmarks.random_model import SIZES, write_random_model
 from scripts.benchmarks.turns import table
 from scripts.command_line import new_app, refuse_idle, run, within
@@ -180,7 +181,7 @@ def gpu(
     ] = Path("bench-gpu.jsonl"),
     seconds: Annotated[float, typer.Option(callback=within(30), help="time budget for all steps together")] = 480.0,
     steps: Annotated[
-        str, typer.Option(help="comma-separated subset of models,learner,real,cluster,learner_small,tests,trl,sleep")
+        str, typer.Option(help=f"comma-separated subset of {','.join(get_args(Step))}; all of them by default")
     ] = "",
     tiny: Annotated[bool, typer.Option("--tiny", help="smallest sizes that run every step, to test on a CPU")] = False,
     json_file: Json = None,

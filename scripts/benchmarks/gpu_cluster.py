@@ -45,7 +45,7 @@ def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     config = _with(config_of(options, folder), max_num_seqs=max(at_once))
     asked = prompts(folder, max(options.prompts, max(at_once) // options.samples), options.prompt_tokens)
     status = StatusFile()
-    with running_services(config, folder, asked, status) as (services, run):
+    with running_services(config, asked, status) as (services, run):
         rows.add("start", _starts(status))
         own = services.policy.transport
         for name in transports(config):
@@ -69,7 +69,7 @@ def uncompiled_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     config = _with(config_of(options, folder), max_num_seqs=max(at_once), compile=False)
     asked = prompts(folder, max(at_once) // options.samples or 1, options.prompt_tokens)
     status = StatusFile()
-    with running_services(config, folder, asked, status) as (services, run):
+    with running_services(config, asked, status) as (services, run):
         rows.add("start", _starts(status))
         _sampling_at_once(rows, services, run, asked, options, at_once)
 
@@ -82,7 +82,7 @@ def sleeping_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     shared = {"gpus_per_rollout_worker": 0.5, "gpus_per_learner_rank": 0.5}
     config = config.model_copy(update={"cluster": config.cluster.model_copy(update=shared)})
     asked = prompts(folder, options.prompts, options.prompt_tokens)
-    with running_services(config, folder, asked) as (services, run):
+    with running_services(config, asked) as (services, run):
         with rows.case("turn") as numbers:
             for _ in range(options.rounds):  # the last round is the one reported
                 awake = sum(memory_in_use())
@@ -106,7 +106,7 @@ def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     config = _with(config_of(options, folder), max_num_seqs=4 if tiny else 512)
     taught_samples, asked = _samples_and_prompts(folder, 720 if not tiny else 8, options)
     status = StatusFile()
-    with running_services(config, folder, asked, status) as (services, run):
+    with running_services(config, asked, status) as (services, run):
         rows.add("start", _starts(status))
         for name, size, count in (("sft_16", 16, 25), ("sft_128", 128, 10)):
             with rows.case(name) as numbers:

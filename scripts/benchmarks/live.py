@@ -53,14 +53,14 @@ def config_of(options: argparse.Namespace, model_folder: str) -> Config:
 
 @contextmanager
 def running_services(
-    config: Config, model_folder: str, prompts: Sequence[Prompt], status: StatusFile | None = None
+    config: Config, prompts: Sequence[Prompt], status: StatusFile | None = None
 ) -> Iterator[tuple[Services, Run]]:
-    """The services, with weight version 0 loaded, and a function that runs coroutines on them; they are stopped when
-    the block ends. ``status`` records startup times.
+    """The services of a ``config_of``, with weight version 0 loaded, and a function that runs coroutines on them; they
+    are stopped when the block ends. ``status`` records startup times.
 
     The event loop is idle between two calls, so that the other side of a comparison has the machine to itself.
     """
-    config = connect(config)
+    config, model_folder = connect(config), config.model.path
     shape, has = shape_of(model_folder, count_weights(model_folder)), worker_gpus(config.cluster).gib
     gpus = config.cluster.gpus_per_rollout_worker or 0.0
     generation = resolve_max_num_seqs(config.generation, shape, config.model, gpus=gpus, has=has)

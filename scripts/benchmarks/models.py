@@ -31,6 +31,8 @@ from scripts.command_line import as_written, new_app, run, within
 app = new_app()
 
 CONTEXT = 512
+NOISE = 0.03
+"""Standard deviation of what is added to every weight."""
 PROBE = tuple(range(1000, 1040))
 PROMPT, COMPLETIONS = tuple(range(300, 312)), ((8, 2, 900, 11), (40, 41, 42, 43, 44, 45, 46), (7,), (5000, 17, 3))
 
@@ -131,12 +133,12 @@ def _write(kind: str, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _add_noise(model: Any, size: float = 0.03) -> None:
+def _add_noise(model: Any) -> None:
     import torch
 
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter, dtype=torch.float32).to(parameter.dtype) * size)
+            parameter.add_(torch.randn_like(parameter, dtype=torch.float32).to(parameter.dtype) * NOISE)
 
 
 def _learner_difference(folder: Path) -> float:

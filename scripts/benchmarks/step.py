@@ -46,7 +46,7 @@ def measure(options: argparse.Namespace) -> Numbers:
     config = config_of(options, folder)
     asked = prompts(folder, options.prompts, options.prompt_tokens)
     with ExitStack() as stack:
-        services, run = stack.enter_context(running_services(config, folder, asked))
+        services, run = stack.enter_context(running_services(config, asked))
         peak_gib(LEARNER)  # fails now, not after the last step, if the process cannot be found
         steps = Steps(config, services, run, asked)
         if options.peer:
@@ -73,7 +73,7 @@ def _decodings(options: argparse.Namespace, folder: str) -> Numbers:
     asked = sentences(folder, options.sentences, options.prompts, list(dict.fromkeys((options.decoding, "free"))))
     longest = max(len(prompt.token_ids) for prompt in asked["free"])
     config = config_of(argparse.Namespace(**{**vars(options), "prompt_tokens": longest}), folder)
-    with running_services(config, folder, asked["free"]) as (services, run):
+    with running_services(config, asked["free"]) as (services, run):
         sides = {decoding: Steps(config, services, run, prompts, exact=False) for decoding, prompts in asked.items()}
         ours, free = sides[options.decoding], sides["free"]
         if ours is free:

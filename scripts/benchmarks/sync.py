@@ -24,7 +24,7 @@ def measure(options: argparse.Namespace) -> Numbers:
     asked = prompts(folder, 1, options.prompt_tokens)
     never_sampled = {"prompts": 1, "samples": 8, "completion_tokens": 128}
     config = config_of(argparse.Namespace(**vars(options), **never_sampled), folder)
-    with running_services(config, folder, asked) as (services, run):
+    with running_services(config, asked) as (services, run):
         return sync_numbers(services, run, rounds_of(services, run, options.rounds))
 
 

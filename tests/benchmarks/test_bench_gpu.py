@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from argparse import Namespace
+from typing import get_args
 
 import psutil
 import pytest
@@ -121,8 +122,8 @@ def test_a_tiny_case_is_tiny_whatever_was_asked_for() -> None:
     assert gpu_steps.sized(gpu_steps.LEARNER["uniform"], tiny=False).max_tokens == 16_384
 
 
-def test_every_step_has_a_limit_and_every_limit_a_step() -> None:
-    assert list(gpu.LIMITS) == list(gpu_steps.STEPS)
+def test_every_step_has_a_limit_and_is_named_by_help() -> None:
+    assert list(gpu.LIMITS) == list(gpu_steps.STEPS) == list(get_args(gpu_steps.Step))
 
 
 ON_A_GPU = (
