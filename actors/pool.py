@@ -293,7 +293,6 @@ class Pool:
         }
 
     def stop(self) -> None:
-        """End all workers."""
         for task in self._tasks:
             task.cancel()
         for slot in (*self.slots, *self.leaving):

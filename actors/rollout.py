@@ -115,7 +115,6 @@ class RolloutWorker:
         return await asyncio.gather(*(self._engine.choice(start, ids) for start, ids in asked.items()))
 
     async def stop(self) -> None:
-        """Shut the engine down."""
         await self._engine.stop()
 
 

@@ -265,7 +265,6 @@ class VllmEngine:
         return among({token: values[token].logprob for token in ids})
 
     async def stop(self) -> None:
-        """Shut the engine process down."""
         if self._engine is not None:
             self._engine.shutdown()
             # Else vLLM's finaliser would try again at interpreter exit, and print a traceback.

@@ -97,7 +97,6 @@ class GenerationService:
         """Of all probes so far, mean over the probe's tokens, in nats."""
 
     async def start(self) -> None:
-        """Bring all workers up."""
         await self.pool.start_all()
 
     async def generate(self, prompt: Prompt, count: int | None = None) -> Group:
@@ -197,7 +196,6 @@ class GenerationService:
         return self.pool.metrics()
 
     def stop(self) -> None:
-        """End all workers."""
         self.pool.stop()
 
 

@@ -201,7 +201,6 @@ class PolicyService:
         await self.ranks.export(folder, extra_files)
 
     def stop(self) -> None:
-        """End all ranks."""
         if self._ranks is not None:
             self._ranks.stop()
             self._ranks = None

@@ -236,7 +236,6 @@ class LearnerRanks:
             raise
 
     def stop(self) -> None:
-        """End all ranks."""
         for handle in self._handles:
             end(handle)
 

@@ -112,7 +112,6 @@ class ScoringService:
         }
 
     def stop(self) -> None:
-        """End all workers."""
         for scorer in (self._preset, *self._further):
             scorer.pool.stop()
 

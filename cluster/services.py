@@ -54,6 +54,5 @@ class Services:
                 group.create_task(status.started(name, service.start()))
 
     def stop(self) -> None:
-        """End all workers."""
         for service in (self.policy, self.generation, self.scoring):
             service.stop()

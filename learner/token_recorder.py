@@ -20,7 +20,6 @@ class TokenRecorder:
         self._seen: list[tuple[MicroBatch, torch.Tensor, torch.Tensor]] = []
 
     def clear(self) -> None:
-        """Forget the last step."""
         self._seen.clear()
 
     def recording(self, loss: "Loss", micro_batches: Sequence[MicroBatch]) -> "Loss":

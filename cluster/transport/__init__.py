@@ -83,5 +83,4 @@ def weight_copies(sync: SyncConfig, topology: Topology) -> int:
 
 
 def make_transport(sync: SyncConfig, topology: Topology) -> Transport:
-    """The transport of this run."""
     return TRANSPORTS[transport_name(sync, topology)]()

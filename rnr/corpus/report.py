@@ -144,9 +144,7 @@ class Reading:
             self.note(SPELLED_OUT, file, number)
 
     def note(self, kind: str, file: Path, number: int = 0, detail: str = "", *, times: int = 1) -> None:
-        """As ``Report.note``."""
         self.report.note(kind, file, number, detail, times=times)
 
     def fact(self, fact: str, file: Path) -> None:
-        """As ``Report.fact``."""
         self.report.fact(fact, file)

@@ -32,7 +32,6 @@ class Skipped:
     _whole: bool = True
 
     def add(self, error: DataError) -> None:
-        """Count one more."""
         self._since = self._since or time.monotonic()
         self.count += 1
         if self.count <= SHOWN:

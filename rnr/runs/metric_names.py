@@ -13,7 +13,6 @@ class Meaning:
     how: str
 
     def matches(self, name: str) -> bool:
-        """Whether this describes the metric."""
         return re.fullmatch(re.escape(self.pattern).replace(r"\*", ".+"), name) is not None
 
 

@@ -201,11 +201,9 @@ class StatusFile:
         self.done()
 
     def done(self) -> None:
-        """The run is complete."""
         self._end("done", stage="done", resume="")
 
     def failed(self, error: BaseException) -> None:
-        """The run cannot continue."""
         cause = causes(error)[0]
         self._end("failed", error=f"{type(cause).__name__}: {cause}")
 

@@ -28,5 +28,4 @@ class TensorboardRun:
         self._writer.flush()
 
     def finish(self) -> None:
-        """Close it."""
         self._writer.close()

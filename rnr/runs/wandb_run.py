@@ -123,7 +123,6 @@ class WandbRun:
         return self._wandb.Table(columns=columns, data=data)
 
     def finish(self) -> None:
-        """Close it."""
         self._run.finish()
 
 

@@ -162,7 +162,6 @@ class _Path:
             self._lost = True
 
     def end(self) -> None:
-        """End the chain."""
         if self.reached < len(self._sentence):
             self.divergences.append(self.reached)
 

@@ -41,7 +41,6 @@ def step(
     folder: Annotated[Path, typer.Argument(help="folder for the random model")],
     tiny: Annotated[bool, typer.Option("--tiny", help="smallest sizes that still run everything")] = False,
 ) -> None:
-    """Run one step."""
     # A step over its limit gets SIGTERM. Exiting by exception stops the services it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     STEPS[name](Rows(rows, name), folder / "random", tiny=tiny)

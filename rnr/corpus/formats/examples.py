@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from html import unescape
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,7 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.unsupported.unknown import no_entities
 from rnr.corpus.matching import difference, folded, nearest, places_of, stripped
 from rnr.corpus.report import Reading
-from rnr.task.labels import label_key
+from rnr.task.labels import within
 from rnr.task.parsing import ground
 from rnr.types import Example, Mention
 
@@ -44,7 +43,6 @@ class Place:
     reading: Reading
 
     def note(self, kind: str, detail: str = "", *, times: int = 1) -> None:
-        """As ``Report.note``."""
         self.reading.note(kind, self.file, self.number, detail, times=times)
 
 
@@ -77,7 +75,7 @@ def read_labels(file: Path) -> list[str]:
 def to_example(row: RowFields, schema: Sequence[str], *, source: str, uid: str, place: Place) -> Example:
     """The example of a row, under its own schema or else this one, with its mentions in reading order.
 
-    Labels are kept as they are written and compared by ``label_key``. Raises ValueError for an entity that is not in
+    Labels are kept as they are written, and compared as ``within`` does. Raises ValueError for an entity that is not in
     the sentence or whose label is not in the schema.
     """
     labels = tuple(schema) if row.labels is None else tuple(sorted(set(row.labels)))
@@ -86,9 +84,8 @@ def to_example(row: RowFields, schema: Sequence[str], *, source: str, uid: str, 
     mentions = _mentions(row, place) if row.entities else ()
     note_doubtful(row.sentence, place.note)
     if mentions and labels:
-        known = _keys(labels)
         for mention in mentions:
-            if mention.label not in labels and label_key(mention.label) not in known:
+            if mention.label not in labels and not within(labels, (mention.label,)):
                 beside = _BESIDE.format(place.file.parent / "labels.json") if row.labels is None else ""
                 raise ValueError(
                     f"label {mention.label!r} of {mention.text!r} is not in the schema {sorted(labels)}{beside}"
@@ -102,11 +99,6 @@ def to_example(row: RowFields, schema: Sequence[str], *, source: str, uid: str, 
         reasoning=row.reasoning or None,
         guid=row.guid or "",
     )
-
-
-@lru_cache(maxsize=1024)
-def _keys(labels: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(map(label_key, labels))
 
 
 def _mentions(row: RowFields, place: Place) -> tuple[Mention, ...]:

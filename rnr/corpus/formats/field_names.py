@@ -4,7 +4,7 @@ A name is compared by its letters alone, in lower case: ``Sentence #``, ``senten
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 TOKENS = ("tokens", "words", "word")
 TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
@@ -43,45 +43,30 @@ def is_predicted(names: Iterable[str]) -> bool:
     return any(map(_PREDICTED.search, names))
 
 
-def names_words(name: str) -> bool:
-    """Whether a column or field with this name holds words."""
-    return bool(_WORD.fullmatch(plain(name)))
-
-
-def names_tags(name: str) -> bool:
-    """Whether a column or field with this name holds tags."""
-    return bool(_TAG.fullmatch(plain(name)))
-
-
-def names_entities(name: str) -> bool:
-    """Whether a field with this name holds entities rather than tags."""
-    return bool(_ENTITY.fullmatch(plain(name)))
-
-
-def names_sentences(name: str) -> bool:
-    """Whether a column with this name tells the sentence of each word."""
-    return bool(_SENTENCE.fullmatch(plain(name)))
-
-
 def numbers_sentences(name: str) -> bool:
     """Whether a column with this name numbers the sentences, and does not hold their texts."""
     found = _SENTENCE.fullmatch(plain(name))
     return found is not None and found[1] != ""
 
 
-def may_number_sentences(name: str) -> bool:
-    """Whether a column with this name may number the sentences, or anything else."""
-    return bool(_ANY_NUMBER.fullmatch(plain(name)))
+def _called(names: re.Pattern[str]) -> Callable[[str], bool]:
+    return lambda name: bool(names.fullmatch(plain(name)))
 
 
-def names_documents(name: str) -> bool:
-    """Whether a column with this name tells the document of each word."""
-    return bool(_DOCUMENT.fullmatch(plain(name)))
-
-
-def names_places(name: str) -> bool:
-    """Whether a column with this name numbers the words."""
-    return bool(_PLACE.fullmatch(plain(name)))
+names_words = _called(_WORD)
+"""Whether a column or field with this name holds words."""
+names_tags = _called(_TAG)
+"""Whether a column or field with this name holds tags."""
+names_entities = _called(_ENTITY)
+"""Whether a field with this name holds entities rather than tags."""
+names_sentences = _called(_SENTENCE)
+"""Whether a column with this name tells the sentence of each word."""
+may_number_sentences = _called(_ANY_NUMBER)
+"""Whether a column with this name may number the sentences, or anything else."""
+names_documents = _called(_DOCUMENT)
+"""Whether a column with this name tells the document of each word."""
+names_places = _called(_PLACE)
+"""Whether a column with this name numbers the words."""
 
 
 def usual_first(found: Iterable[str], usual: tuple[str, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from rnr.corpus.formats.entities.labels import names_a_label
 from rnr.corpus.formats.files.opening import MARKED, bare, head_line, lines, read_json, read_text
 from rnr.corpus.formats.files.text_lines import PIECE, text_pieces
-from rnr.corpus.formats.rows import DataError, Row, json_fault, once_each, parsed
+from rnr.corpus.formats.rows import DECODER, DataError, Row, json_fault, parsed
 from rnr.corpus.formats.tables.by_column import Table, table_by_column
 from rnr.corpus.report import Reading
 
@@ -23,7 +23,6 @@ BY_COLUMN = "table by column was read row by row"
 KEYED = "object with a row under each of its names was taken for these rows"
 _BLANKS = re.compile(r"\s*")
 _COMMA = re.compile(r"\s*,\s*")
-_DECODER = json.JSONDecoder(object_pairs_hook=once_each)
 LINE_ENDINGS = (".jsonl", ".ndjson")
 
 
@@ -107,7 +106,7 @@ def _whole_value(text: str, at: int, before: re.Pattern[str]) -> tuple[Any, int]
     if begin is None or begin.end() == len(text):
         return None
     try:
-        value, end = _DECODER.raw_decode(text, begin.end())
+        value, end = DECODER.raw_decode(text, begin.end())
     except (ValueError, RecursionError):
         return None
     return (value, end) if end < len(text) else None
@@ -124,7 +123,7 @@ def _one_behind_another(file: Path) -> list[Any] | None:
     values, at = list[Any](), 0
     try:
         while at < len(text):
-            value, at = _DECODER.raw_decode(text, at)
+            value, at = DECODER.raw_decode(text, at)
             values.append(value)
             at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
     except (json.JSONDecodeError, RecursionError):

@@ -22,18 +22,11 @@ Row: TypeAlias = tuple[int, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _HINTS = (
-    (b"{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
-    (b"[('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
-    (b"[{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
-    (b"('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
+    ((b"{'", b"[('", b"[{'", b"('"), "; this is how Python shows an object: `json.dumps` writes it as JSON"),
     (b"```", "; remove the marks of a block of code around it"),
     (b"\x1e", "; remove the record separators (U+001E) before the values"),
-    (b"//", "; JSON has no comments"),
-    (b"#", "; JSON has no comments"),
-    (b"/*", "; JSON has no comments"),
-    (b"<<<<<<<", "; this is a conflict that git has left"),
-    (b"=======", "; this is a conflict that git has left"),
-    (b">>>>>>>", "; this is a conflict that git has left"),
+    ((b"//", b"#", b"/*"), "; JSON has no comments"),
+    ((b"<<<<<<<", b"=======", b">>>>>>>"), "; this is a conflict that git has left"),
     (b"<", "; this is XML or HTML"),
 )
 """How a text begins that is no JSON, and what it is."""
@@ -106,7 +99,7 @@ def plain_list(value: Any, kind: type | tuple[type, ...]) -> bool:
 def parsed(text: bytes | str) -> Any:
     """The JSON value of a text; raises ValueError for what is none, and for an object with one key twice, of which
     ``json.loads`` would take the last."""
-    return _DECODER.decode(text.decode() if isinstance(text, bytes) else text)
+    return DECODER.decode(text.decode() if isinstance(text, bytes) else text)
 
 
 def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -118,7 +111,7 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=once_each)
+DECODER = json.JSONDecoder(object_pairs_hook=once_each)
 
 
 _ONE_A_LINE = "; JSON lines have an object a line (`jq -c '.[]'` writes those of a list so)"

@@ -130,7 +130,6 @@ def _all(parts: Iterator[Block]) -> Iterator[Block]:
 
 
 def _words(sentences: Sequence[Sequence[str]], layout: Layout) -> Iterator[list[str]]:
-    """The words of these lines."""
     for lines in sentences:
         rows = map(layout.divide, lines)
         yield [row[layout.token].strip(BLANKS) or row[layout.token] for row in rows if len(row) > layout.token]

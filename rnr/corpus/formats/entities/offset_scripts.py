@@ -34,7 +34,6 @@ class OtherScripts:
     _named: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, number: int, sentence: str, start: int, end: int) -> None:
-        """Count a mention."""
         text = sentence[start:end]
         if written_without_spaces(text):
             self.unspaced += 1
