@@ -203,15 +203,12 @@ class Checkpoints:
             if NAME.fullmatch(leftover.stem):
                 shutil.rmtree(leftover)
 
-    def _say_other(self, folder: Path, saved: CheckpointLayout) -> None:
-        if saved != self._layout:
-            logger.info(f"run: resharding {folder.name} from {saved} to {self._layout}")
-
     def _newest_good(self) -> Path | None:
         found = self.complete()
         for folder in reversed(found):
             try:
-                self._say_other(folder, verify(folder).layout)
+                if (saved := verify(folder).layout) != self._layout:
+                    logger.info(f"run: resharding {folder.name} from {saved} to {self._layout}")
                 return folder
             except CheckpointCorrupt as corrupt:
                 if folder == found[0]:

@@ -72,9 +72,13 @@ def predict(
     select: Annotated[Selection | None, typer.Option(help="default: vote with several samples, else greedy")] = None,
     threshold: MinConfidence = None,
     label_calibration: LabelWeight = None,
-    decoding: Annotated[Decoding | None, typer.Option(help="marks, schema or free; default: as trained")] = None,
+    decoding: Annotated[
+        Decoding | None, typer.Option(help="default: a grammar, that of the training if it had one")
+    ] = None,
     window: Annotated[int, typer.Option(callback=within(8), help="tokens per window of a long text")] = 256,
-    overlap: Annotated[int | None, typer.Option(callback=within(0), help="shared tokens; default: 48")] = None,
+    overlap: Annotated[
+        int | None, typer.Option(callback=within(0), help="shared tokens; default: 48, at most half a window")
+    ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(callback=within(1), help="default: up to the context limit")
     ] = None,
