@@ -72,11 +72,16 @@ def _index(file: Path) -> dict[tuple[int, str], _Group]:
     return groups
 
 
+def _by_step(index: Sequence[_Group]) -> dict[int, list[_Group]]:
+    groups: dict[int, list[_Group]] = {}
+    for group in index:
+        groups.setdefault(group.step, []).append(group)
+    return groups
+
+
 def _steps(index: Sequence[_Group]) -> list[dict[str, Any]]:
     """A row for each step, or for some of them where there are more than fit."""
-    by_step: dict[int, list[_Group]] = {}
-    for group in index:
-        by_step.setdefault(group.step, []).append(group)
+    by_step = _by_step(index)
     every = -(-len(by_step) // MOST_STEPS)
     rows = []
     for step in sorted(by_step)[:: every or 1]:
@@ -97,9 +102,7 @@ def _steps(index: Sequence[_Group]) -> list[dict[str, Any]]:
 def _sample(index: Sequence[_Group], with_tokens: set[tuple[int, str]]) -> list[_Group]:
     """Groups of as many steps as possible, spread evenly; of a step those with token values and a discarded one first,
     then the widest spread."""
-    by_step: dict[int, list[_Group]] = {}
-    for group in index:
-        by_step.setdefault(group.step, []).append(group)
+    by_step = _by_step(index)
     for groups in by_step.values():
         groups.sort(key=lambda group: ((group.step, group.uid) not in with_tokens, -_spread(group)))
         dropped = next((group for group in groups[1:] if group.dropped is not None), None)

@@ -32,7 +32,6 @@ OTHER_RESULTS = "results of tasks are not labelled regions (choices, relations a
 
 _DATA_TEXT = "_data_text"
 _ADDRESS = re.compile(r"(?:https?|s3|gs|azure-blob)://\S+|/data/\S+")
-"""What the text is called in a table of Label Studio whose regions are called so."""
 _SPACES = re.compile(r"\s+")
 
 
