@@ -17,7 +17,7 @@ import numpy as np
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Report
 from rnr.messages import counted, few
-from rnr.task.labels import label_key
+from rnr.task.labels import mention_key
 from rnr.types import Example
 
 Resolution = Literal["keep", "first", "majority", "error"]
@@ -76,7 +76,7 @@ class RowIndex:
         sentence = example.sentence
         if "  " in sentence or not sentence.isprintable() or not sentence.isascii():
             sentence = " ".join(unicodedata.normalize("NFC", sentence).split())
-        mentions = frozenset((m.start, m.end, label_key(m.label)) for m in example.mentions)
+        mentions = frozenset(map(mention_key, example.mentions))
         self._numbers.append(number)
         self._sentences.append(hash((example.source, sentence, tuple(schema or ()))))
         self._annotations.append(hash(mentions))

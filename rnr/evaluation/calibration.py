@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rnr.evaluation.predictions import Prediction
-from rnr.task.labels import label_key
+from rnr.task.labels import mention_key
 
 BINS = 10
 
@@ -43,7 +43,7 @@ def calibration(predictions: Iterable[Prediction]) -> Calibration | None:
     pairs: list[tuple[float, bool]] = []
     unknown = 0
     for prediction in predictions:
-        gold = {(m.start, m.end, label_key(m.label)) for m in prediction.example.mentions if m.grounded}
+        gold = {mention_key(m) for m in prediction.example.mentions if m.grounded}
         if not prediction.confidences:
             unknown += len(prediction.answer.mentions)
             continue
@@ -51,7 +51,7 @@ def calibration(predictions: Iterable[Prediction]) -> Calibration | None:
             if confidence is None:
                 unknown += 1
             else:
-                pairs.append((confidence, (mention.start, mention.end, label_key(mention.label)) in gold))
+                pairs.append((confidence, mention_key(mention) in gold))
     return reliability(pairs, unknown=unknown) if pairs else None
 
 

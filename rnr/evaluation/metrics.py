@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rnr.task.labels import IGNORED_LABELS, label_key
+from rnr.task.labels import IGNORED_LABELS, label_key, mention_key
 from rnr.types import Example, Mention
 
 REFERENCE_DROPPED_LABELS = IGNORED_LABELS | {""}
@@ -123,8 +123,8 @@ def counts_by_label(example: Example, mentions: Sequence[Mention]) -> dict[str, 
 
 def strict_counts(example: Example, mentions: Sequence[Mention]) -> Counts:
     """Counts by (start, end, label), a multiset; ungrounded mentions and extra labels are false positives."""
-    wanted = Counter((m.start, m.end, label_key(m.label)) for m in example.mentions if m.grounded)
-    offered = Counter((m.start, m.end, label_key(m.label)) for m in mentions if m.grounded)
+    wanted = Counter(mention_key(m) for m in example.mentions if m.grounded)
+    offered = Counter(mention_key(m) for m in mentions if m.grounded)
     found = (wanted & offered).total()
     return Counts(found, len(mentions) - found, len(example.mentions) - found)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.task.chains import ReadChain, read_tagged_chain
-from rnr.task.labels import label_key, within
+from rnr.task.labels import mention_key, within
 from rnr.types import Answer, Example, ScoredGroup
 
 
@@ -62,5 +62,5 @@ def chain_counts(example: Example, chain: ReadChain) -> Counts:
 
 def right_tags(example: Example, chain: ReadChain) -> list[bool]:
     """Whether each mention of a chain is annotated with its start, end and label."""
-    gold = {(mention.start, mention.end, label_key(mention.label)) for mention in example.mentions}
-    return [(mention.start, mention.end, label_key(mention.label)) in gold for mention in chain.mentions]
+    gold = set(map(mention_key, example.mentions))
+    return [mention_key(mention) in gold for mention in chain.mentions]

@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 
 from rnr.task.chains import grounded, read_chain, tagged_chain
 from rnr.task.decoding import completed
-from rnr.task.labels import label_key
+from rnr.task.labels import MentionKey, label_key, mention_key
 from rnr.task.parsing import parse, reasoning_start, write
 from rnr.types import Answer, Decoding, Example, Mention, Rollout
 
@@ -30,11 +30,8 @@ agrees best with the others, by mean F1 (ThinkTwice, arXiv 2601.18395, calls it 
 VOTE_SHARE = 0.3
 """Minimum share of the samples that must name an entity in a vote, unless a threshold is given."""
 
-_Key: TypeAlias = tuple[int, int, str]
-"""Start, end and label of a mention."""
-
-_Fact: TypeAlias = tuple[_Key, str]
-"""The same plus the text, which distinguishes mentions without offsets."""
+_Fact: TypeAlias = tuple[MentionKey, str]
+"""``mention_key`` and the text, which distinguishes mentions without offsets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,22 +126,18 @@ def apply_threshold(found: Chosen, example: Example, decoding: Decoding, thresho
 def aligned(found: Chosen, sentence: str) -> tuple[float | None, ...]:
     """The confidences in the order of the mentions as read back from the answer's text."""
     pairs = list(zip(found.mentions, found.confidences, strict=True))
-    by_place = {_key(mention): confidence for mention, confidence in pairs}
+    by_place = {mention_key(mention): confidence for mention, confidence in pairs}
     # Without a chain's offsets, another occurrence of the same text may be read back.
     by_text = {(mention.text, label_key(mention.label)): confidence for mention, confidence in pairs}
     return tuple(
-        by_place.get(_key(mention), by_text.get((mention.text, label_key(mention.label))))
+        by_place.get(mention_key(mention), by_text.get((mention.text, label_key(mention.label))))
         for mention in grounded(parse(found.text), sentence).mentions
     )
 
 
-def _key(mention: Mention) -> _Key:
-    return (mention.start, mention.end, label_key(mention.label))
-
-
-def _shares(answers: Sequence[Answer]) -> dict[_Key, float]:
+def _shares(answers: Sequence[Answer]) -> dict[MentionKey, float]:
     """The share of the answers that names each grounded mention."""
-    named = Counter(key for answer in answers for key in {_key(m) for m in answer.mentions if m.grounded})
+    named = Counter(key for answer in answers for key in {mention_key(m) for m in answer.mentions if m.grounded})
     return {key: count / len(answers) for key, count in named.items()}
 
 
@@ -152,7 +145,7 @@ def _from(
     rollout: Rollout,
     answer: Answer,
     sentence: str,
-    known: dict[_Key, float],
+    known: dict[MentionKey, float],
     *,
     absent: float | None,
     tokens: int,
@@ -160,7 +153,7 @@ def _from(
     return Chosen(
         text=rollout.text,
         mentions=answer.mentions,
-        confidences=tuple(known.get(_key(m), absent) if m.grounded else None for m in answer.mentions),
+        confidences=tuple(known.get(mention_key(m), absent) if m.grounded else None for m in answer.mentions),
         marked=_marked(answer, sentence),
         reasoning=answer.reasoning,
         error=answer.error,
@@ -175,14 +168,14 @@ def _marked(answer: Answer, sentence: str) -> frozenset[tuple[int, int]]:
     return frozenset((m.start, m.end) for m in read_chain(answer.reasoning, sentence).mentions)
 
 
-def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[_Key, float]:
+def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[MentionKey, float]:
     """The probability of each mark of the rollout's chain; empty if the positions of its tokens are unknown."""
     if answer.reasoning is None or not sentence or not rollout.ends:
         return {}
     begin = reasoning_start(rollout.text)
     chain = read_chain(answer.reasoning, sentence)
     tokens = list(zip(pairwise((0, *rollout.ends)), rollout.logprobs, strict=True))
-    found: dict[_Key, float] = {}
+    found: dict[MentionKey, float] = {}
     for mention, (start, end) in zip(chain.mentions, chain.spans, strict=True):
         # A token without a character of its own begins one that ends later; a token such as "][" belongs to two marks.
         own = (
@@ -190,14 +183,14 @@ def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[
             for (before, after), logprob in tokens
             if before < begin + end and max(after, before + 1) > begin + start
         )
-        found[_key(mention)] = min(1.0, math.exp(sum(own)))
+        found[mention_key(mention)] = min(1.0, math.exp(sum(own)))
     return found
 
 
 def _medoid(answers: Sequence[Answer]) -> int:
     """The answer with the highest mean F1 against the others, the first of equals; an unparsable answer agrees with
     nothing."""
-    facts = [None if answer.error else frozenset((_key(m), m.text) for m in answer.mentions) for answer in answers]
+    facts = [None if one.error else frozenset((mention_key(m), m.text) for m in one.mentions) for one in answers]
     return max(range(len(facts)), key=lambda one: (sum(_agreement(facts[one], other) for other in facts), -one))
 
 
@@ -210,16 +203,16 @@ def _agreement(one: frozenset[_Fact] | None, other: frozenset[_Fact] | None) -> 
 def _voted(
     example: Example,
     decoding: Decoding,
-    shares: dict[_Key, float],
+    shares: dict[MentionKey, float],
     samples: Sequence[Rollout],
     answers: Sequence[Answer],
     tokens: int,
 ) -> Chosen:
     """All mentions of the samples, the most frequent first; one that overlaps an earlier one is dropped, unless a
     single sample names both. Thresholds are applied by the caller."""
-    named = {_key(m): m for answer in answers for m in answer.mentions if m.grounded}
-    together = [{_key(m) for m in answer.mentions} for answer in answers]
-    kept: list[_Key] = []
+    named = {mention_key(m): m for answer in answers for m in answer.mentions if m.grounded}
+    together = [{mention_key(m) for m in answer.mentions} for answer in answers]
+    kept: list[MentionKey] = []
     for key in sorted(named, key=lambda key: (-shares[key], key)):
         crossing = [other for other in kept if key[0] < other[1] and other[0] < key[1]]
         if all(any({key, other} <= answer for answer in together) for other in crossing):
@@ -229,7 +222,7 @@ def _voted(
     return Chosen(
         text=written(example, mentions, decoding),
         mentions=mentions,
-        confidences=tuple(shares[_key(m)] for m in mentions),
+        confidences=tuple(shares[mention_key(m)] for m in mentions),
         marked=frozenset(place for answer in answers for place in _marked(answer, example.sentence)),
         reasoning=answers[best].reasoning,
         error=None if any(answer.error is None for answer in answers) else answers[best].error,

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeAlias
 
-from rnr.types import Example
+from rnr.types import Example, Mention
+
+MentionKey: TypeAlias = tuple[int, int, str]
 
 IGNORED_LABELS = frozenset({"na", "n a", "misc", "else", "other", "nan"})
 """Catch-all labels which the paper removes from schema and gold alike."""
@@ -19,6 +22,11 @@ def normalise_label(label: str) -> str:
 def label_key(label: str) -> str:
     """The key by which labels are compared, ignoring case, white space and ``_``: ``Art_Work`` -> ``art work``."""
     return normalise_label(label.replace("_", " "))
+
+
+def mention_key(mention: Mention) -> MentionKey:
+    """The key by which mentions of a sentence are compared: start, end and ``label_key``."""
+    return mention.start, mention.end, label_key(mention.label)
 
 
 def within(schema: tuple[str, ...], labels: Iterable[str]) -> bool:
