@@ -119,4 +119,5 @@ class EvaluationConfig(Section):
     """Token limit of an answer."""
     label_calibration: float = Field(default=0.5, ge=0, le=1)
     """Contextual calibration of labels under ``marks`` (``docs/decoding.md``), in evaluations and in the export: the
-    weight of the label's prior that is subtracted from its score; 0 disables it. Costs twelve requests per schema."""
+    weight of the label's prior that is subtracted from its score; 0 disables it. Costs requests of one token: about
+    twelve per schema, one or two per mark."""
