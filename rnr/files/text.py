@@ -13,6 +13,6 @@ def text_of(file: Path) -> str:
 
 
 def not_utf8(place: str) -> str:
-    """What is said of a text that stops being UTF-8 at a place, with how it can be converted."""
+    """The message about a text that stops being UTF-8 at a place, with how it can be converted."""
     said = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
     return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"

@@ -1,4 +1,4 @@
-"""What is said of a worker that died, and of a Ray that is silent."""
+"""The errors for a worker that died, and for a Ray that is silent."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""What a loaded model may be asked, and what is said of a question that it may not."""
+"""What a loaded model may be asked, and the error for a question that it may not."""
 
 import asyncio
 import contextlib

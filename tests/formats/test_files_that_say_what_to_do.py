@@ -1,4 +1,4 @@
-"""Exports and folders that could not be read, or only in part, and what is said of them."""
+"""Exports and folders that could not be read, or only in part, and the messages about them."""
 
 import json
 

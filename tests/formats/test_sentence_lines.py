@@ -1,4 +1,4 @@
-"""Lines that hold a whole sentence with its tags: in any spelling of these, with what is said of the sentence behind
+"""Lines that hold a whole sentence with its tags: in any spelling of these, with the label of the sentence behind
 them."""
 
 import pytest

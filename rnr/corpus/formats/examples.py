@@ -179,7 +179,7 @@ def _written_otherwise(text: str, start: int, end: int, sentence: str, place: Pl
 
 
 def _where(text: str, start: int, sentence: str) -> str:
-    """What is said of the place that a text does have in its sentence: of several the one that is nearest."""
+    """The message about the place that a text does have in its sentence: of several the one that is nearest."""
     places = [match.start() for match in islice(re.finditer(re.escape(text), sentence), _FEW)] if text else []
     if not places:
         return ""

@@ -170,7 +170,7 @@ def _is_data_set(folder: Path) -> bool:
         return True
     try:
         return bool(_splits(folder))
-    except DataError:  # of two files for one split, which is said where it is read
+    except DataError:  # of two files for one split: raised where it is read
         return True
 
 
@@ -185,7 +185,7 @@ def note_not_read(paths: Sequence[str], reading: Reading) -> None:
     for place in (one for path in paths for one in ([Path(path)] if Path(path).exists() else matches(path))):
         if not place.is_dir():
             continue
-        with suppress(DataError):  # which is said where they are read
+        with suppress(DataError):  # raised where they are read
             read = list(parts(place).values())
             for file in _unread(place, read):
                 reading.fact(NOT_READ, file)
@@ -223,7 +223,7 @@ def _candidates(place: Path) -> list[Path]:
 
 
 def _what(place: Path) -> str:
-    """What is said of what lies in a folder without a split."""
+    """The message about what lies in a folder without a split."""
     files = _files_of_data(place)
     if not files:
         there = [file.name for file in sorted(place.iterdir())]

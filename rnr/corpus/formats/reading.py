@@ -97,7 +97,7 @@ def _noting_unread(values: Iterator[Row], shape: Shape | None, source: Source) -
     """The values; the fields that their shape does not read are named."""
     for number, value in values:
         if shape is not None and shape.unread and not isinstance(value, DataError):
-            with suppress(*BROKEN):  # which is said when it is read
+            with suppress(*BROKEN):  # reported when it is read
                 source.not_read(shape.unread(value))
         yield number, value
 

@@ -1,4 +1,4 @@
-"""The types of a row: what fields it may have under which names, and what is said of one that is wrong."""
+"""The types of a row: what fields it may have under which names, and the message about one that is wrong."""
 
 import sys
 from functools import lru_cache

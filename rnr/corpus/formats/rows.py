@@ -155,7 +155,7 @@ def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
 
 
 def _of_text(error: json.JSONDecodeError) -> str:
-    """What is said where a text inside of JSON is not written as one; empty where it is."""
+    """The hint where a text inside of JSON is not written as one; empty where it is."""
     if not error.doc[error.pos :].strip("\0\x1a \t\r\n") and error.pos < len(error.doc):
         return "there are zero bytes after it: was the file cut off, or copied from another system?"
     if error.doc[error.pos : error.pos + 1] in _CURLY:
@@ -164,7 +164,7 @@ def _of_text(error: json.JSONDecodeError) -> str:
 
 
 def _assigned(text: bytes) -> str:
-    """What is said of a text that begins as a program in which a value gets a name, or with words."""
+    """The message about a text that begins as a program in which a value gets a name, or with words."""
     if _ASSIGNED.match(text):
         return "; this is a program: remove what is before and after the value"
     if said := next((said for begins, said in _OTHERS if begins.match(text)), ""):
@@ -173,7 +173,7 @@ def _assigned(text: bytes) -> str:
 
 
 def _hint(text: str, place: int) -> str:
-    """What is said of a place where a text stops being JSON; empty where nothing is."""
+    """The hint about the place where a text stops being JSON; empty where nothing is."""
     before, there = text[:place].rstrip()[-1:], text[place:].lstrip()[:1]
     if (before == "," and there in ("]", "}")) or (there == "," and text[place + 1 :].lstrip()[:1] in ("]", "}")):
         return "there is a comma after the last of a list or an object, where JSON has none"

@@ -67,7 +67,7 @@ class Above:
         return Block(part.number, "\n".join(lines))
 
     def _no_token(self, line: str, *, first: bool) -> str:
-        """What is said of a line that is left out, which may be the ``first`` of its sentence; empty for any other."""
+        """The note on a line that is left out, which may be the ``first`` of its sentence; empty for any other."""
         if self.between and (mark_alone(line) in self.between or is_element(line, self.width)):
             return BETWEEN
         if self.numbered and is_empty(line):

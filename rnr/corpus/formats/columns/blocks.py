@@ -240,7 +240,7 @@ def _whole_rows(
 
 
 def _other_width(line: str, row: list[str], layout: Layout, scheme: TagScheme) -> str:
-    """What is said of a line with another number of columns than most."""
+    """The message about a line with another number of columns than most."""
     spaced = "" if len(by_blanks(line)) != layout.width else ", with spaces in the place of tabs"
     ends = ""
     if layout.mark == "\t" and layout.tag == layout.width - 1 and len(row) > 2 and not spaced:
@@ -255,8 +255,8 @@ def _other_width(line: str, row: list[str], layout: Layout, scheme: TagScheme) -
 
 
 def _between(line: str) -> str:
-    """What is said of a line that may be meant to stand between sentences: ``-----``, ``</s>``, a no-break space; or as
-    a comment."""
+    """The message about a line that may be meant to stand between sentences (``-----``, ``</s>``, a no-break space), or
+    as a comment."""
     if line.startswith("#"):
         return "; if it is a comment, take it out"
     mark = line.strip(BLANKS)

@@ -20,7 +20,7 @@ _ESCAPED = re.compile(r"(?:\\[nrt])+")
 
 
 def edge_marks(sentences: Sequence[Sequence[str]], begun: Collection[str]) -> Iterator[str]:
-    """What is said of a token that nearly all sentences end or begin with, looks like a mark and has ``begun`` no
+    """The message about a token that nearly all sentences end or begin with, looks like a mark and has ``begun`` no
     mention."""
     for place, what in ((-1, "end"), (0, "begin")):
         counts = Counter(words[place] for words in sentences if len(words) > 1)

@@ -66,7 +66,7 @@ def named_words(header: Sequence[str]) -> list[int]:
 
 
 def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) -> str:
-    """What is said of columns of numbers that may be those of sentences, in too few lines to tell.
+    """A note on columns of numbers that may be those of sentences, in too few lines to tell.
 
     Raises ValueError where a column that the header calls the sentences or documents of the words, or one without a
     header that numbers them, tells more of them than blank lines divide.

@@ -144,7 +144,7 @@ def _rows(cells: Sequence[Sequence[list[str]]]) -> list[list[list[str]]]:
 
 
 def _uneven(rows: Sequence[Sequence[list[str]]], width: int, token: int) -> tuple[str, ...]:
-    """What is said of lines that differ in their number of columns; nothing where they hardly do."""
+    """A note on lines that differ in their number of columns; nothing where they hardly do."""
     widths = [len(row) for sentence in rows for row in sentence]
     if sum(found != width for found in widths) <= _UNEVEN * len(widths):
         return ()
@@ -155,7 +155,7 @@ def _uneven(rows: Sequence[Sequence[list[str]]], width: int, token: int) -> tupl
 
 
 def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[int, str]:
-    """The column of the words, and what is said of it where that is not evident."""
+    """The column of the words, and a note where that is not evident."""
     named = named_words(header)
     free = [column for column in (*named, *range(columns.width)) if column not in taken]
     if not free:

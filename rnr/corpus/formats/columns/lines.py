@@ -19,7 +19,7 @@ _BEHIND_TOKENS = "/|_:"
 _BETWEEN = ("\t", "|||", "|")
 """What stands between the words of a sentence and its tags."""
 _INTENT = "<=>"
-"""What stands between the tags of a sentence and what is said of all of it."""
+"""What stands between the tags of a sentence and the label of the whole of it."""
 _FRAME = ("BOS", "EOS")
 _TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|].+")
 _HOLDING = "(.+){0}([BIESLUMW][-_{0}].+)"
@@ -61,7 +61,7 @@ class SentenceLines:
 
     @property
     def facts(self) -> Iterator[str]:
-        """What is said of it."""
+        """The notes about it."""
         if self.once:
             yield f"each line holds the words of a sentence and after {self.mark!r} its tags"
         else:
@@ -136,7 +136,7 @@ def _refuse_without_o(lines: Sequence[str]) -> None:
 
 
 def untagged_tokens(sample: Sequence[Block]) -> str:
-    """What is said of lines of which most tokens have something behind a mark that may be a tag; empty of others."""
+    """The message about lines of which most tokens have something behind a mark that may be a tag; empty of others."""
     lines = _lines(sample)
     parts = [part for line in lines for part in line.split(" ") if part]
     for mark in _BEHIND_TOKENS if len(parts) > len(lines) else "":

@@ -20,7 +20,7 @@ _WRITE_O = """`awk -F'\\t' -v OFS='\\t' '$1 != "" { print $1, ($2 == "" ? "O" : 
 
 
 def looks_like(lines: Sequence[str]) -> str:
-    """What is said of these lines; empty where they look like nothing that is known."""
+    """The message about these lines; empty where they look like nothing that is known."""
     rows = [line.split("\t") for line in lines if line.strip()]
     names, below = ([cell.strip() for cell in row] for row in (*rows, [], [])[:2])
     texts = [cell for cell in below if not cell.isdecimal()]  # else the texts are in another file
@@ -39,7 +39,7 @@ def names_one_entity(names: Sequence[str]) -> bool:
 
 
 def _sentence_a_row(rows: Sequence[Sequence[str]]) -> str:
-    """What is said of a number, a sentence and its tags or names between tabs."""
+    """The message about a number, a sentence and its tags or names between tabs."""
     width = len(rows[0]) if rows else 0
     whole = [row for row in rows if len(row) == width]
     if width < 3 or len(whole) < _NEARLY_ALL * len(rows):
@@ -59,7 +59,7 @@ def _sentence_a_row(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _some_tagged(rows: Sequence[Sequence[str]]) -> str:
-    """What is said of tokens of which some have a tag after a tab, and the others nothing."""
+    """The message about tokens of which some have a tag after a tab, and the others nothing."""
     second = [row[1].strip() if len(row) > 1 else "" for row in rows]
     tags = list(filter(_TAG.fullmatch, second))
     if not tags or "" not in second or len(tags) + second.count("") < _NEARLY_ALL * len(rows):
@@ -71,7 +71,7 @@ def _some_tagged(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _tag_behind_mark(rows: Sequence[Sequence[str]]) -> str:
-    """What is said of lines that hold a token and its tag with a mark between them."""
+    """The message about lines that hold a token and its tag with a mark between them."""
     lines = [row[0].strip() for row in rows if len(row) == 1 and " " not in row[0].strip()]
     if len(lines) < len(rows):
         return ""

@@ -1,4 +1,4 @@
-"""What is said of a text in which no column holds tags: what it looks like, and what to do."""
+"""The message about a text in which no column holds tags: what it looks like, and what to do."""
 
 import re
 from collections import Counter
@@ -48,7 +48,7 @@ _TEXTS = (
         "training data of Rasa ({}): " + WRITE_OFFSETS,
     ),
 )
-"""How a text looks, and what is said of it."""
+"""How a text looks, and the message about it."""
 _QUOTED = (
     "every word is in quotation marks, as a spreadsheet writes them: write the file without "
     "(in Python `csv.writer(..., quoting=csv.QUOTE_NONE)`, in R `quote = FALSE`)"
@@ -62,7 +62,7 @@ _LISTS = re.compile(r"\[\s*[\[({\"']|\{\s*[\"']|\[\]")
 
 
 def known_text(texts: Sequence[str]) -> str:
-    """What is said of a text that looks as one that is known and has no columns; empty where it does not."""
+    """The message about a text that looks as one that is known and has no columns; empty where it does not."""
     for pattern, said in _TEXTS:
         if found := next((match for text in texts if (match := pattern.search(text))), None):
             return f"no column of tags, but {said.replace('{}', found[0][:40].strip())}"
@@ -96,7 +96,7 @@ def refuse_divided(columns: Columns, bare: Iterable[int]) -> None:
 
 
 def no_tags(columns: Columns, running: int, *, uneven: bool) -> str:
-    """What is said of columns of which none holds tags; ``uneven`` where many lines have another number of them."""
+    """The message about columns of which none holds tags; ``uneven`` where many lines have another number of them."""
     counts = [columns.counts(column) for column in range(columns.width)]
     seen = "; ".join(f"{n + 1}: {', '.join(list(found)[:3])}" for n, found in enumerate(counts))
     why = "no column holds tags such as O, B-person or I-person"

@@ -34,10 +34,9 @@ _MANY, _MANY_ALONE = 50, 30
 """So many lines tell that a file has no words, and so many words which column is of lemmas; of so many lines some have
 a word that another has."""
 _FAR_MORE, _MORE = 1.5, 1.03
-"""How many times the different cells of a column another has that holds words where it holds what is said of them, and
-where it holds their lemmas."""
+"""A column of words has at least so many times the different cells of one of annotations, and of one of lemmas."""
 _CATEGORIES, _VERY_FEW = 50, 5
-"""What is said of words is of so many kinds at most; words of so few are none beside a column of many."""
+"""Annotations of words are of so many kinds at most; words of so few are none beside a column of many."""
 _SOME, _ALIKE, _MOST, _NEARLY_ALL = 0.1, 0.3, 0.7, 0.9
 """Share of the words that are their own stems and their own lemmas at least, of those that are of letters or begin with
 their stem, and of numbers in a column of them."""
@@ -55,7 +54,7 @@ _MOST_TAGS = 0.25
 
 
 def find_words(columns: Columns, free: Sequence[int]) -> tuple[int, str]:
-    """Which of the columns without tags is that of the words, and what is said where this is not evident.
+    """Which of the columns without tags is that of the words, and a note where this is not evident.
 
     Raises ValueError where none of them looks like words, and where names alone tell the ends of sentences.
     """
@@ -100,8 +99,8 @@ def refuse_places(columns: Columns, named: Sequence[int]) -> None:
 
 
 def _doubt(columns: Columns, free: Sequence[int], said: Mapping[int, str]) -> str:
-    """What is said of the first column where no other looks like words; raises ValueError where it has numbers that go
-    up, or nothing, and no column may be words."""
+    """The note on the first column where no other looks like words; raises ValueError where it has numbers that go up,
+    or nothing, and no column may be words."""
     first, total = free[0], columns.counts(free[0]).total()
     empty = said[first] == _TAGS or (said[first] == _NUMBERS and _goes_up(columns, first))
     if len(free) > 1 and total >= _MANY and empty and _NAMES not in said.values():

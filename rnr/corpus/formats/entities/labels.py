@@ -1,4 +1,4 @@
-"""The label of an entity under any of the names that tools give it, and what is said where several of them differ."""
+"""The label of an entity under any of the names that tools give it, and the error where several of them differ."""
 
 import re
 from typing import Any

@@ -106,7 +106,7 @@ def _field(place: str) -> str:
 
 
 def unnamed_label(entity: dict[str, Any]) -> str:
-    """What is said of an entity without a label where other fields may be it; empty where none is."""
+    """The message about an entity without a label where other fields may be it; empty where none is."""
     told = [
         f"{name!r} ({reprlib.repr(value)})"
         for name, value in entity.items()

@@ -108,7 +108,7 @@ def _moved(entity: Any, place: Place) -> Any:
 
 
 def outside(sentence: str, start: int, end: int) -> str:
-    """What is said of offsets that are not in their sentence, with what they may count."""
+    """The message about offsets that are not in their sentence, with what they may count."""
     said = f"offsets [{start}:{end}] are not in the sentence, which has {counted(len(sentence), 'character')}"
     if -1 in (start, end):
         return f"{said}; an entity has both 'start' and 'end', or else neither and its 'text'"
@@ -168,7 +168,7 @@ class _Boundaries:
             text = entity.get("text", entity.get("name")) if isinstance(entity, dict) else None
             if isinstance(text, str) and sentence[start:end] != text:
                 self._refuse_another_unit(text, start, end, sentence)
-                continue  # what it is else is said of its row
+                continue  # reported for its row
             if not 0 <= start < end <= len(sentence):
                 continue
             self.mentions += 1

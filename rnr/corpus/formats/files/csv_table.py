@@ -132,7 +132,7 @@ def _opens_behind_a_space(lines: Sequence[str], delimiter: str) -> bool:
     for skip in (False, True):
         try:
             rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=skip))
-        except csv.Error:  # which is said of its row
+        except csv.Error:  # reported for its row
             return False
         opened.append(sum(cell.startswith(' "') for cells in rows for cell in cells))
     return opened[0] > opened[1]

@@ -118,7 +118,7 @@ def _has_tags(cells: Sequence[str]) -> bool:
 
 
 def _headless(file: Path, names: Sequence[str]) -> str:
-    """What is said of a table without the names of its columns, by its other rows."""
+    """The message about a table without the names of its columns, by its other rows."""
     below = chain.from_iterable(cells for _, cells in rows_of_cells(file) if isinstance(cells, list))
     of_words = "word,tag" if len(names) == 2 else "sentence_id,word,tag"
     return _HEADLESS.format("text,tags" if any(map(shows_tags, below)) else of_words)
@@ -154,7 +154,7 @@ def _plain(name: str) -> str:
 
 
 def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path) -> str:
-    """What is said of a table without a list in any cell and without a column that divides words into sentences."""
+    """The message about a table without a list in any cell and without a column that divides words into sentences."""
     below = next((cells for _, cells in islice(rows_of_cells(file), 1, None)), [])
     if not names:
         return "it is empty"
@@ -186,7 +186,7 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path) -> s
 
 
 def _known_table(columns: dict[str, str], below: Sequence[str]) -> str:
-    """What is said of a table that looks as one that is known, or whose tags have no O; empty for others."""
+    """The message about a table that looks as one that is known, or whose tags have no O; empty for others."""
     if columns.keys() >= set(_COMPREHEND):
         return (
             "this looks like the annotations of Amazon Comprehend, whose texts are in the files that they name, a line "

@@ -144,7 +144,7 @@ def _shown(tag: str) -> str:
 
 
 def looks_like_o(tag: str) -> str:
-    """What is said of a tag that looks like O and is another; empty of any other."""
+    """The message about a tag that looks like O and is another; empty of any other."""
     return f"; {_shown(tag)} looks like O: write the capital letter in its place" if tag in _LIKE_O else ""
 
 

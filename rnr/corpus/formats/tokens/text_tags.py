@@ -43,7 +43,7 @@ def is_tag_per_word(cell: str, words: int) -> bool:
 
 
 def write_o(cell: str) -> str:
-    """What is said of several tags among which another mark stands for O; empty for any other cell."""
+    """The message about several tags among which another mark stands for O; empty for any other cell."""
     parts = cell.replace(",", " ").split()
     marks = {part for part in parts if part in _NO_O}
     tags = [part for part in parts if part not in marks]

@@ -206,7 +206,7 @@ def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
     for _, row in rows:
         value: Any = row.get(name) if isinstance(row, dict) else None
         if plain_list(value, (str, int, float)):
-            with suppress(ValueError):  # which is said of a row that is read
+            with suppress(ValueError):  # reported for a row that is read
                 value = list(map(whole_number, value)) if _are_numbers(value) else value
                 tags += named_tags(value, _names(row, name, source))
     return said_by(tags)
@@ -215,7 +215,7 @@ def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
 def _unread(
     row: dict[str, Any], tokens: str, read: str, named: Sequence[str], in_file: Callable[[str], Said], source: Source
 ) -> Iterator[str]:
-    """What is said of further fields with a tag for each token that seem to be of names, whatever they are called;
+    """Notes on further fields with a tag for each token that seem to be of names, whatever they are called;
     raises ValueError for one that says something else than the tags that are read, and is called as usual as they are.
     """
     for name, value in row.items():

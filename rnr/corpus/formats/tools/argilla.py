@@ -101,7 +101,7 @@ def _rows(record: Callable[[dict[str, Any]], dict[str, Any]]) -> Rows:
         values, asked, first = iter(values), set[str](), list[Row]()
         for number, value in values:
             first.append((number, value))
-            with suppress(*BROKEN):  # which is said when it is read
+            with suppress(*BROKEN):  # reported when it is read
                 asked.update(one.question for one in _answers(record(value)["responses"]) if one.marks)
             if asked or len(first) == _FIRST:
                 break

@@ -46,7 +46,7 @@ def _collection(collection: dict[str, Any], number: int, source: Source) -> Iter
 
 
 def _unread(collection: dict[str, Any]) -> Iterator[str]:
-    """What is told of documents, passages and annotations beside their texts, places and labels."""
+    """The names of the ``infons`` of documents, passages and annotations, which are not read."""
     documents = collection.get("documents", [collection])
     passages = [passage for document in documents for passage in document.get("passages", [])]
     parts = [*passages, *(sentence for passage in passages for sentence in passage.get("sentences") or ())]

@@ -111,7 +111,7 @@ def _spaced(text: str) -> str:
 
 
 def _elsewhere(written: str, start: int, end: int, text: str) -> str:
-    """What is said of a mention whose text stands where its offsets say if these count something else."""
+    """The message about a mention whose text stands where its offsets say if these count something else."""
     if _spaced(text.replace("\r\n", "\n")[start:end]) == _spaced(written):
         return "; it is where a line end is one character: take the carriage returns out of the text (`dos2unix`)"
     for unit, convert in UNITS.items():

@@ -1,1 +1,1 @@
-"""What is recognised and not read, and what is said of what nobody recognises."""
+"""What is recognised and not read, and the message about what is not recognised."""

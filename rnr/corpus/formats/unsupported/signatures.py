@@ -56,7 +56,7 @@ def refuse_disguised(file: Path) -> None:
     try:
         with gzip.open(file) as stream:
             inner = stream.read(64)
-    except (OSError, EOFError, zlib.error):  # which is said where it is read
+    except (OSError, EOFError, zlib.error):  # reported where it is read
         return
     if inner.startswith(_GZIP):
         raise DataError(f"{file}: it is compressed twice; decompress it once (`gzip -dc {file.name} > ...`)")

@@ -1,4 +1,4 @@
-"""What is said of a row that no format knows: which part of a row it lacks, and what it has."""
+"""The message about a row that no format knows: which part of a row it lacks, and what it has."""
 
 import reprlib
 from collections import Counter
@@ -61,7 +61,7 @@ def _marked(row: Any) -> str:
 
 
 def _within(row: dict[str, Any]) -> str:
-    """What is said of an object with rows further inside."""
+    """The message about an object with rows further inside."""
     path = _path_to_rows(row)
     return f"; are its rows those of {path!r}? Write that list to a file of its own" if path else ""
 
@@ -80,7 +80,7 @@ def _path_to_rows(value: Any, path: str = "", depth: int = 4) -> str:
 
 
 def _any_text(row: dict[str, Any]) -> str:
-    """What is said of texts under names that are not known."""
+    """The message about texts under names that are not known."""
     found = [repr(name) for name, value in row.items() if isinstance(value, str) and " " in value.strip()]
     return f"; if it is {' or '.join(found[:3])}, call it 'text'" if found else ""
 
@@ -104,7 +104,7 @@ def no_entities(row: dict[str, Any]) -> str:
 
 
 def _elsewhere(row: dict[str, Any]) -> str:
-    """What is said of lists under names that are not known which seem to hold the entities of a row."""
+    """The message about lists under names that are not known which seem to hold the entities of a row."""
     lists = {name: value for name, value in row.items() if isinstance(value, list) and value and name not in TOKENS}
     found = [repr(name) for name, value in lists.items() if all(map(_has_place, value))]
     return f"; if its entities are {' or '.join(found[:3])}, call it 'entities'" if found else ""
@@ -122,7 +122,7 @@ def _stands_elsewhere(row: dict[str, Any]) -> bool:
 
 
 def _columns(row: dict[str, Any]) -> str:
-    """What is said of lists that may be the columns of a table."""
+    """The message about lists that may be the columns of a table."""
     sizes = Counter(len(value) for value in row.values() if isinstance(value, list) and len(value) > 1)
     if not sizes or max(sizes.values()) < 2:
         return ""
