@@ -70,8 +70,8 @@ def start_reported() -> Iterator[None]:
                 f"the engine's process {how} as it started, usually because the machine, container or job ran out of "
                 "memory; the log of this worker (logs/) has the cause if it was another"
             ) from error
-        told = "; ".join(each["msg"] for each in error.errors()) if isinstance(error, ValidationError) else str(error)
-        raise RuntimeError(f"vLLM did not start: {type(error).__name__}: {root_cause(told)}") from error
+        text = "; ".join(each["msg"] for each in error.errors()) if isinstance(error, ValidationError) else str(error)
+        raise RuntimeError(f"vLLM did not start: {type(error).__name__}: {root_cause(text)}") from error
 
 
 @contextmanager

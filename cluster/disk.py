@@ -82,15 +82,15 @@ class Disk:
         """``retry`` for a call that is awaited. It is not begun before ``needed`` bytes are free."""
         end: float | None = None
         while True:
-            lacks, said = self._lacks(needed), ""
+            lacks, where = self._lacks(needed), ""
             if not lacks:
                 try:
                     return await call()
                 except Exception as error:
                     if not is_no_room(error):
                         raise
-                    said = self._elsewhere(error)
-            sentence = no_room(self._folder, what + said, lacks)
+                    where = self._elsewhere(error)
+            sentence = no_room(self._folder, what + where, lacks)
             if end is None:
                 end = time.monotonic() + self._seconds
                 logger.warning(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for free space")

@@ -89,11 +89,11 @@ def _of_nodes(node_ids: Sequence[str]) -> tuple[list[Gpu], list[str]]:
     silent = []
     for node, reference in zip(node_ids, asked, strict=True):
         try:
-            told = ray.get(reference) if reference in done else []
+            reported = ray.get(reference) if reference in done else []
         except RayError:
-            told = []
-        found += told
-        silent += [] if told else [node]
+            reported = []
+        found += reported
+        silent += [] if reported else [node]
     return found, silent
 
 

@@ -93,12 +93,12 @@ class _ErrorsOfRay:
     that died: logs the first line of each, once."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def __call__(self, data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
         for line in (text.strip().partition("\n")[0] for text in data["lines"]):
-            if line and line not in self._said:
-                self._said.add(line)
+            if line and line not in self._logged:
+                self._logged.add(line)
                 logger.warning(f"Ray: {line}")
 
 

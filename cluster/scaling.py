@@ -65,7 +65,7 @@ class Autoscaler:
     """Since when."""
     _give_up_at: float | None = None
     """When workers are given up for learner ranks that wait for a place, if some do."""
-    _said: str = ""
+    _warned: str = ""
 
     async def watch(self) -> None:
         """Look every ``EVERY`` seconds, forever. A look that fails is reported once and tried again: a run does not
@@ -122,8 +122,8 @@ class Autoscaler:
         return size - sum(now - since > PATIENCE for since in self._placeless.values())
 
     def _warn_once(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
+        if text != self._warned:
+            self._warned = text
             logger.warning(text)
 
 

@@ -149,14 +149,14 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     address = ray_address(config.cluster)
     local = address in ("", IN_PROCESS)
     has = resources_in_process() if address == IN_PROCESS else local_resources()
-    said: list[str] = []
+    machine_notes: list[str] = []
     if local:
         config = with_gpus(config, has)
-        said = [] if finished else check_machine(config.cluster)
+        machine_notes = [] if finished else check_machine(config.cluster)
     else:
-        said = [f"joins the Ray cluster at {named_address(config.cluster)}"]
+        machine_notes = [f"joins the Ray cluster at {named_address(config.cluster)}"]
     rows, short = _rows(config, prepared, schedule, None if finished else progress)
-    notes = (("note", note) for note in (*schedule.notes, *config.notes, *said))
+    notes = (("note", note) for note in (*schedule.notes, *config.notes, *machine_notes))
     name = ("model", f"{config.model.path}, {prepared.weights / 1e6:.0f} million weights")
     missing = [("memory", short)] if local and short else []
     show(config.run.name, [("run", here), name, *notes, *rows, *missing], tree if as_json else None)

@@ -161,13 +161,13 @@ def read_labels(value: Any, place: str) -> Labels:
     names = listed_names(value)
     if names is None and value and isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
         return value
-    told = definitions_beside(value) if isinstance(value, (list, dict)) else {}
-    if names is None and told and len(told) == len(value):
-        return told
+    defined = definitions_beside(value) if isinstance(value, (list, dict)) else {}
+    if names is None and defined and len(defined) == len(value):
+        return defined
     if not names:
         raise ValueError(_NO_LABELS.format(place))
     labels = list(names.values()) if isinstance(names, dict) else names
-    return {label: told.get(label, "") for label in labels} if told else labels
+    return {label: defined.get(label, "") for label in labels} if defined else labels
 
 
 def schema_option(schema: str | None, file: Path | None) -> Labels | None:
@@ -194,8 +194,8 @@ def _labels(text: str, place: str, parts: Sequence[str]) -> Labels:
                 raise ValueError(f"{place}, line {error.lineno}: not valid JSON: {error.msg}") from None
             labels = named = _listed(parts, place)
         except ValueError as error:
-            told = str(error).removeprefix(f"{place}: ")
-            raise ValueError(f"{place}: {told}") from None
+            why = str(error).removeprefix(f"{place}: ")
+            raise ValueError(f"{place}: {why}") from None
     else:
         labels = _listed(parts, place)
         # O alone does not make tags of them: it is a blood group, too.

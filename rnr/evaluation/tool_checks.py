@@ -98,5 +98,5 @@ class Checks:
 
 def _says(text: str, values: Iterable[Any]) -> bool:
     """Whether one of these is a text, but for case, as of a model that knows none, and for the marks of its pieces."""
-    said = (value.strip().removeprefix("##").lstrip(_SPACE) for value in values if isinstance(value, str))
-    return text.casefold() in map(str.casefold, said)
+    texts = (value.strip().removeprefix("##").lstrip(_SPACE) for value in values if isinstance(value, str))
+    return text.casefold() in map(str.casefold, texts)

@@ -14,5 +14,5 @@ def text_of(file: Path) -> str:
 
 def not_utf8(place: str) -> str:
     """The message about a text that stops being UTF-8 at a place, with how it can be converted."""
-    said = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
-    return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"
+    fault = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
+    return f"{fault} (from others likewise: cp1251, gb18030, shift_jis)"

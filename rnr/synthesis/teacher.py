@@ -119,12 +119,12 @@ class EndpointTeacher:
 
 
 def _of_status(error: "APIStatusError", where: str) -> TeacherRefused | TeacherUnavailable:
-    said = f"{where} answered {error.status_code}: {error.message[:300]}"
+    message = f"{where} answered {error.status_code}: {error.message[:300]}"
     if error.code == "insufficient_quota" or not (error.status_code in _RETRIABLE or error.status_code >= 500):
         advice = {401: "check OPENAI_API_KEY", 404: "check --base-url and the model's name"}
-        return TeacherRefused(f"{said}; {advice.get(error.status_code, 'a retry would not help')}")
+        return TeacherRefused(f"{message}; {advice.get(error.status_code, 'a retry would not help')}")
     after = _retry_after(error.response.headers.get("retry-after", ""))
-    return TeacherUnavailable(said, kind=str(error.status_code), retry_after=after)
+    return TeacherUnavailable(message, kind=str(error.status_code), retry_after=after)
 
 
 def _of_connection(cause: BaseException, where: str) -> TeacherRefused | TeacherUnavailable:

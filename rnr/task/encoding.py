@@ -96,8 +96,8 @@ class PieceEncoder:
         """The names of the tokenizer's normalizers; empty for none."""
         if self._copy.normalizer is None:
             return ""
-        told = json.loads(self._copy.normalizer.__getstate__())
-        return ", ".join(each["type"] for each in told.get("normalizers", [told]))
+        normalizer = json.loads(self._copy.normalizer.__getstate__())
+        return ", ".join(each["type"] for each in normalizer.get("normalizers", [normalizer]))
 
     def is_special(self, text: str) -> bool:
         """Whether this is a control token that ``skip_special_tokens`` drops."""
@@ -180,8 +180,8 @@ def _without_prefix_space(backend: Any) -> Any:
     whole: dict[str, Any] = json.loads(Backend(BPE()).to_str())
     for kind, parts in (("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")):
         found = getattr(backend, kind)
-        told = [] if found is None else [json.loads(found.__getstate__())]
-        steps = [each for step in told for each in step.get(parts, [step]) if each["type"] != "Prepend"]
+        states = [] if found is None else [json.loads(found.__getstate__())]
+        steps = [each for state in states for each in state.get(parts, [state]) if each["type"] != "Prepend"]
         for each in steps:
             each |= {"prepend_scheme": "never"} if each["type"] == "Metaspace" else {}
             each |= {"add_prefix_space": False} if each["type"] == "ByteLevel" else {}

@@ -139,13 +139,13 @@ class ChatFormat:
         pairs = zip(text, found, strict=False)
         at = next((n for n, (one, other) in enumerate(pairs) if one != other), min(len(text), len(found)))
         shown = (ascii(each[max(0, at - 10) : at + 10]) for each in (text, found))
-        said = "the tokenizer does not reproduce the text: {} becomes {}".format(*shown)
+        fault = "the tokenizer does not reproduce the text: {} becomes {}".format(*shown)
         normalizer = self._encoder.normalizer
         for form in ("NFC", "NFKC"):
             if self.round_trip(other := normalize(form, text)) == other:
-                return f"{said} (its normalizer is {normalizer}): write the data in the Unicode form {form}"
+                return f"{fault} (its normalizer is {normalizer}): write the data in the Unicode form {form}"
         also = f", or its normalizer, {normalizer}, changes them" if normalizer else ""
-        return f"{said} (its vocabulary lacks characters{also}): use another model"
+        return f"{fault} (its vocabulary lacks characters{also}): use another model"
 
     def chain_tokens(self, chain: str) -> tuple[int, ...]:
         """Token ids of a partial chain that follows a prompt."""
