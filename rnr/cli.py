@@ -173,7 +173,7 @@ def _explain(fault: Fault) -> str:
             return f"config {place}: expected a table, such as {{{key} = {_quoted(fault.given)}}} {got}"
         case "model_type":
             return f"config {place}: this is a section: write [{place}] with its keys below it {got}"
-    return f"config {place}: {fault.told}" if place else f"config: {fault.told}"
+    return f"config {place}: {fault.message}" if place else f"config: {fault.message}"
 
 
 def _as_list(name: str, given: Any) -> str:

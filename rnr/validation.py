@@ -45,7 +45,7 @@ class Fault:
     """pydantic's error type, for the first alternative of the field's type."""
     ways: int
     """The number of alternatives of the field's type."""
-    said: str
+    expected: str
     """What it has to be: ``must be a whole number``."""
     given: Any
 
@@ -55,10 +55,10 @@ class Fault:
         return ".".join(map(str, self.place))
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """What it has to be and what it is, unless that is a whole object or says nothing."""
         whole = self.kind in ("missing", "value_error") and isinstance(self.given, dict)
-        return self.said if whole or self.kind == "json_invalid" else f"{self.said} (got {shown(self.given)})"
+        return self.expected if whole or self.kind == "json_invalid" else f"{self.expected} (got {shown(self.given)})"
 
 
 def shown(value: Any) -> str:
@@ -70,10 +70,10 @@ def explain(error: ValidationError, model: type[BaseModel], *, whole: str = "") 
     """A line for each wrong value: ``steps: must be at least 0 (got -1)``; ``whole`` names the value as a whole."""
     lines = []
     for fault in faults(error, model):
-        said = fault.told
+        message = fault.message
         if fault.kind == "extra_forbidden" and len(fault.place) == 1:
-            said = f"unknown field; known are {', '.join(model.model_fields)}"
-        lines.append(": ".join(filter(None, (fault.name or whole, said))))
+            message = f"unknown field; known are {', '.join(model.model_fields)}"
+        lines.append(": ".join(filter(None, (fault.name or whole, message))))
     return lines
 
 
@@ -82,7 +82,7 @@ def validated(model: type[Model], value: Any, section: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = (f"{section}{'.' * bool(fault.place)}{fault.name}: {fault.told}" for fault in faults(error, model))
+        lines = (f"{section}{'.' * bool(fault.place)}{fault.name}: {fault.message}" for fault in faults(error, model))
         raise ValueError("\n".join(lines)) from None
 
 
@@ -126,9 +126,9 @@ def faults(error: ValidationError, model: type[BaseModel], *, table: str = "an o
     for found in by_value.values():
         deepest = max(len(place) for place, _ in found)
         nearest = [(place, detail) for place, detail in found if len(place) == deepest]
-        (place, first), ways = nearest[0], dict.fromkeys(_said(detail, table) for _, detail in nearest)
-        said = " or ".join(ways).replace(" or must be ", " or ")
-        yield Fault(place=place, kind=first["type"], ways=len(nearest), said=said, given=first["input"])
+        (place, first), ways = nearest[0], dict.fromkeys(_expected(detail, table) for _, detail in nearest)
+        expected = " or ".join(ways).replace(" or must be ", " or ")
+        yield Fault(place=place, kind=first["type"], ways=len(nearest), expected=expected, given=first["input"])
 
 
 def _places(model: Any, place: Sequence[str | int]) -> tuple[Place, Place]:
@@ -164,7 +164,7 @@ def _inside(annotation: Any, part: str | int) -> Any:
     return inside[1 if get_origin(annotation) in (dict, Mapping) else 0] if inside else None
 
 
-def _said(detail: Any, table: str) -> str:
+def _expected(detail: Any, table: str) -> str:
     """What a value must be, in plain words."""
     if detail["type"] in _TABLES:
         return f"must be {table}"

@@ -30,9 +30,9 @@ def names_of(files: Sequence[Path]) -> dict[Path, Names]:
     """
     places = {file: _place(file) for file in files}
     # At least a folder: the name alone is shared.
-    sources = _told_apart(dict.fromkeys(places.values()), lambda place: place.name, 2)
+    sources = _distinct_names(dict.fromkeys(places.values()), lambda place: place.name, 2)
     # At least three parts, because a data set and a file's name have two and may not be taken for these.
-    prefixes = _told_apart(files, lambda file: f"{places[file].name}/{stem(file)}", 3)
+    prefixes = _distinct_names(files, lambda file: f"{places[file].name}/{stem(file)}", 3)
     return {
         file: Names(source=sources[place], uid_prefix=prefixes[file], shared=sources[place] != place.name)
         for file, place in places.items()
@@ -44,7 +44,7 @@ def _place(file: Path) -> Path:
     return DEMO / stem(file) if file.parent.resolve() == DEMO else source_place(file)
 
 
-def _told_apart(paths: Iterable[Path], name: Callable[[Path], str], least: int) -> dict[Path, str]:
+def _distinct_names(paths: Iterable[Path], name: Callable[[Path], str], least: int) -> dict[Path, str]:
     """For each path its name, or where several have one, so many of the last parts of their paths that they differ."""
     sharing: dict[str, list[Path]] = {}
     for path in paths:

@@ -77,5 +77,5 @@ def test_json_that_is_cut_is_not_told_with_all_of_itself() -> None:
     with pytest.raises(ValidationError) as error:
         _Whole.model_validate_json('{"name": "a"')
     (fault,) = faults(error.value, _Whole)
-    assert fault.told.startswith("Invalid JSON: EOF")
-    assert "got" not in fault.told
+    assert fault.message.startswith("Invalid JSON: EOF")
+    assert "got" not in fault.message

@@ -149,7 +149,7 @@ def _by_line(file: Path, reading: Reading) -> Iterator[Row]:
 
 def _listed(value: Any, file: Path, reading: Reading, known: Callable[[Any], bool]) -> list[Any]:
     if (table := _table(value, file)) is not None:
-        reading.note(BY_COLUMN, file, detail=table.said)
+        reading.note(BY_COLUMN, file, detail=table.columns)
         return table.rows
     if known(value):
         return [value]

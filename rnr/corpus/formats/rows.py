@@ -78,7 +78,7 @@ def read_as(model: type[_Model], value: Any) -> _Model:
         fault = next(faults(error, model))
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault.place).removeprefix(".")
         found = " in" if fault.kind == "missing" else ", found"
-        raise ValueError(f"{place or 'the value'} {fault.said}{found} {reprlib.repr(fault.given)}") from None
+        raise ValueError(f"{place or 'the value'} {fault.expected}{found} {reprlib.repr(fault.given)}") from None
 
 
 def are_texts(value: Any) -> TypeGuard[list[str]]:
@@ -150,8 +150,8 @@ def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
     if isinstance(error, json.JSONDecodeError) and (hint := _hint(error.doc, error.pos) or _of_text(error)):
         return f"not valid JSON: {at}; {hint}"
     begins = text.lstrip(_WHITE)
-    said = next((hint for begin, hint in _HINTS if begins.startswith(begin)), "") or _assigned(begins)
-    return f"not valid JSON: {at}{said}"
+    hint = next((hint for begin, hint in _HINTS if begins.startswith(begin)), "") or _assigned(begins)
+    return f"not valid JSON: {at}{hint}"
 
 
 def _of_text(error: json.JSONDecodeError) -> str:
@@ -160,15 +160,15 @@ def _of_text(error: json.JSONDecodeError) -> str:
         return "there are zero bytes after it: was the file cut off, or copied from another system?"
     if error.doc[error.pos : error.pos + 1] in _CURLY:
         return f"quotation marks are straight in JSON ({_STRAIGHT}), not curly"
-    return next((said for begins, said in _OF_TEXTS if error.msg.startswith(begins)), "")
+    return next((hint for begins, hint in _OF_TEXTS if error.msg.startswith(begins)), "")
 
 
 def _assigned(text: bytes) -> str:
     """The message about a text that begins as a program in which a value gets a name, or with words."""
     if _ASSIGNED.match(text):
         return "; this is a program: remove what is before and after the value"
-    if said := next((said for begins, said in _OTHERS if begins.match(text)), ""):
-        return said
+    if hint := next((hint for begins, hint in _OTHERS if begins.match(text)), ""):
+        return hint
     return "; these are words, which are no value: remove them where the data follows" if _WORDS.match(text) else ""
 
 

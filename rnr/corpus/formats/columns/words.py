@@ -194,13 +194,13 @@ def _most_varied(columns: Columns, kinds: Mapping[int, int]) -> int:
     varied = {
         column: number
         for column, number in kinds.items()
-        if number >= least and (number < total or total < _MANY_ALONE) and _may_be_said_of(columns, first, column)
+        if number >= least and (number < total or total < _MANY_ALONE) and _may_annotate(columns, first, column)
     }
     most = max(varied.values(), default=0)
     return next((column for column, number in varied.items() if _FAR_MORE * number >= most), first)
 
 
-def _may_be_said_of(columns: Columns, first: int, other: int) -> bool:
+def _may_annotate(columns: Columns, first: int, other: int) -> bool:
     """Whether the first column may say something of the words in another: these are of letters, and do not repeat what
     stands there."""
     cells = columns.counts(other)

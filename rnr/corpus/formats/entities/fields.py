@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnr.corpus.formats.entities.labels import names_a_label, told_label
+from rnr.corpus.formats.entities.labels import likely_label, names_a_label
 from rnr.corpus.formats.entities.names import names_an_offset
 from rnr.corpus.formats.entities.offsets import place_of
 from rnr.corpus.formats.entities.span_lists import is_span_list
@@ -25,7 +25,7 @@ OUTSIDE = "O"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Compared:
     """What a field tells of an entity."""
 
     place: tuple[int, int] | None
@@ -58,21 +58,21 @@ def _is_labelled(value: Any) -> bool:
 def holds_entities(value: Any) -> bool:
     """Whether a field that may hold something else holds entities: a list of spans, or texts listed by label."""
     if isinstance(value, dict):
-        said = [inner for inner in value.values() if inner not in (None, "")]
-        return bool(said) and all(isinstance(inner, (list, dict)) for inner in said)
+        filled = [inner for inner in value.values() if inner not in (None, "")]
+        return bool(filled) and all(isinstance(inner, (list, dict)) for inner in filled)
     return isinstance(value, list) and bool(value) and all(is_entity(inner) for inner in value)
 
 
 def is_entity(value: Any) -> bool:
     if isinstance(value, dict):
-        return names_a_label(value) or (told_label(value) is not None and ("text" in value or names_an_offset(value)))
+        return names_a_label(value) or (likely_label(value) is not None and ("text" in value or names_an_offset(value)))
     return is_span_list(value)
 
 
-def told(entity: Any, sentence: Any) -> Told:
+def compared(entity: Any, sentence: Any) -> Compared:
     """What an entity in our own names tells; its text is that of its place where it has none."""
     if not isinstance(entity, (list, dict)):
-        return Told(None, str(entity), "")
+        return Compared(None, str(entity), "")
     parts = zip(("start", "end", "label"), entity, strict=False)
     fields: dict[str, Any] = entity if isinstance(entity, dict) else dict(parts)
     place = place_of(entity)
@@ -80,10 +80,10 @@ def told(entity: Any, sentence: Any) -> Told:
     if text is None and place is not None and isinstance(sentence, str):
         text = sentence[slice(*place)]
     label = fields.get("label", fields.get("type"))
-    return Told(place, str(text), str(label))
+    return Compared(place, str(text), str(label))
 
 
-def agreeing(found: Mapping[str, Sequence[Told]]) -> str:
+def agreeing(found: Mapping[str, Sequence[Compared]]) -> str:
     """The field to be read of several that say the same: one with places before one with texts alone, one without
     spans of what is outside (``[0, 11, "O"]``) before one with them. Raises ValueError where they do not agree.
     """

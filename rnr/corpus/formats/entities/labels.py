@@ -36,7 +36,7 @@ _OF_NO_LABEL = frozenset(
 )
 """Parts of the names under which a label may stand that is called by none of those above, and of those of others."""
 
-TOLD = "entities have no label under a name that is known; {!r} was read as it"
+LIKELY_LABEL = "entities have no label under a name that is known; {!r} was read as it"
 TWO_LABELS = "entities have two labels under two names; one was read"
 FINER = "entities have a finer label beside their label, which was not read"
 
@@ -46,16 +46,16 @@ def names_a_label(entity: dict[str, Any]) -> bool:
     return any(name in entity for name in LABELS)
 
 
-def told_label(entity: dict[str, Any]) -> str | None:
+def likely_label(entity: dict[str, Any]) -> str | None:
     """The one field of an entity without a label under any of the names above that is called like one; None where
     there is none, or several."""
     if names_a_label(entity):
         return None
-    found = [name for name, value in entity.items() if _is_told(name, value)]
+    found = [name for name, value in entity.items() if _is_called_like_one(name, value)]
     return found[0] if len(found) == 1 else None
 
 
-def _is_told(name: Any, value: Any) -> bool:
+def _is_called_like_one(name: Any, value: Any) -> bool:
     parts = {part.lower() for part in _PARTS.findall(name)} if isinstance(value, str) and value.strip() else set()
     return bool(parts & _OF_A_LABEL) and not parts & _OF_NO_LABEL
 
@@ -73,10 +73,10 @@ def label_field(entity: dict[str, Any], place: str, number: int, source: Source)
     for finer in sorted(_FINER.intersection(entity)):
         if isinstance(entity[finer], str) and entity[finer]:
             source.note(FINER, number, f"{place}: {finer} {entity[finer]!r}")
-    if not found and (told := told_label(entity)):
-        source.reading.fact(TOLD.format(told), source.file)
-        _remember(source, (told, ""), entity[told], "")
-        return told
+    if not found and (likely := likely_label(entity)):
+        source.reading.fact(LIKELY_LABEL.format(likely), source.file)
+        _remember(source, (likely, ""), entity[likely], "")
+        return likely
     return found[0] if found else None
 
 
@@ -92,8 +92,8 @@ def refuse_no_labels(source: Source) -> None:
     for (name, other), (read, left) in source.two_labels.items():
         label = min(read)
         if len(read) == 1 and (label.casefold() in _NO_LABELS or (name in _VAGUE and len(left) > 1)):
-            told = ", ".join(map(repr, sorted(left)))
-            others = f"and by {other!r} they are {told}; remove the field that is not their label"
+            labels = ", ".join(map(repr, sorted(left)))
+            others = f"and by {other!r} they are {labels}; remove the field that is not their label"
             none = "which seems to be no label: give them one, and call it 'label'"
             raise DataError(
                 f"{source.file}: by {name!r}, which was read, entities are all {label!r}, {others if other else none}"

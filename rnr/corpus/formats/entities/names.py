@@ -39,7 +39,7 @@ def names_an_offset(entity: dict[str, Any]) -> bool:
     return any(name in entity for name in (*PAIRS, *LENGTHS, *PLACES))
 
 
-def may_be_said(name: str, value: Any) -> bool:
+def may_be_pair(name: str, value: Any) -> bool:
     """Whether a name and its value may be a text and its label: both are texts, and the name is none of a field."""
     return isinstance(value, str) and name not in _FIELDS
 
@@ -53,7 +53,7 @@ def own_entity(entity: Any, place: str, number: int, source: Source, sentence: A
         return found
     if not isinstance(entity, dict):
         return entity
-    if len(entity) == 1 and all(map(may_be_said, entity, entity.values())):
+    if len(entity) == 1 and all(map(may_be_pair, entity, entity.values())):
         pair = from_list(list(*entity.items()), place, number, source, sentence)
         return pair if isinstance(pair, dict) else entity
     for start, end in _OURS_OF_NONE:

@@ -16,12 +16,12 @@ from rnr.corpus.formats.entities.fields import (
     OURS,
     SINGULAR,
     agreeing,
+    compared,
     entity_fields,
     is_entity,
-    told,
 )
 from rnr.corpus.formats.entities.labels import names_a_label
-from rnr.corpus.formats.entities.names import may_be_said, names_a_place, own_entity
+from rnr.corpus.formats.entities.names import may_be_pair, names_a_place, own_entity
 from rnr.corpus.formats.entities.places import without
 from rnr.corpus.formats.entities.span_lists import from_list
 from rnr.corpus.formats.shapes import Shape, Source, each
@@ -37,7 +37,7 @@ SAME_TWICE = "rows hold their entities in two fields, which agree"
 GROUPS = "documents have groups of spans beside their entities, which were not read"
 OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
 OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
-TOLD_TEXT = "rows have no sentence under a name that is known; {!r} was read as it"
+LIKELY_TEXT = "rows have no sentence under a name that is known; {!r} was read as it"
 _OF_A_TEXT = re.compile(r"text(?!.*id$)|sentence(?!.*id$)|content|utterance|passage|paragraph|abstract", re.IGNORECASE)
 """How a text is called that is called by none of the names above."""
 IN_GROUPS = "rows have their entities in several groups, whose names are not their labels, and were read together"
@@ -108,13 +108,13 @@ def _with_sentence(row: dict[str, Any], number: int, source: Source) -> dict[str
     others = [name for name in texts[1:] if row[name] != row[texts[0]] and " " in row[name].strip()]
     if others and not any(shows_a_list(row[name]) for name in others):
         source.note(OTHER_TEXTS, number, f"{texts[0]!r} was read, not {', '.join(map(repr, others))}")
-    if not texts and (told := told_text(row)):
-        source.reading.fact(TOLD_TEXT.format(told), source.file)
-        texts = [told]
+    if not texts and (likely := likely_text(row)):
+        source.reading.fact(LIKELY_TEXT.format(likely), source.file)
+        texts = [likely]
     return row | {"sentence": row[texts[0]]} if texts and not {"sentence", "text"} & row.keys() else row
 
 
-def told_text(row: Any) -> str | None:
+def likely_text(row: Any) -> str | None:
     """The one field of a row with entities, and without a sentence under any of the names above, that is called like
     one; None where there is none, or several."""
     if not isinstance(row, dict) or any(isinstance(row.get(name), str) for name in TEXTS):
@@ -175,7 +175,7 @@ def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | Non
     if len(there) > 1:
         sentence = row.get("sentence", row.get("text"))
         quiet = replace(source, reading=Reading(options=source.reading.options))  # what is read is noted when it is
-        found = {name: [told(one, sentence) for one in _entities(row[name], name, row, 0, quiet)] for name in there}
+        found = {name: [compared(one, sentence) for one in _entities(row[name], name, row, 0, quiet)] for name in there}
         read = agreeing(found)
         source.note(SAME_TWICE, number, f"{', '.join(there)}; {read!r} was read")
         return read
@@ -237,8 +237,8 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
     _note_groups(value, number, source)
     for label, texts in value.items():
         kinds = {type(text) for text in texts} if isinstance(texts, list) else {type(texts)}
-        if (told := _told_alone(label, texts, number, source, sentence)) is not None:
-            yield told
+        if (single := _single(label, texts, number, source, sentence)) is not None:
+            yield single
         elif isinstance(texts, dict):
             for text, places in texts.items():
                 for place in places if isinstance(places, list) and not _is_pair(places) else [places]:
@@ -268,11 +268,11 @@ def _is_group(name: str, entities: Any) -> bool:
     return all(isinstance(one.get("label"), str) and one["label"] != name for one in entities)
 
 
-def _told_alone(label: str, texts: Any, number: int, source: Source, sentence: Any) -> dict[str, Any] | None:
+def _single(label: str, texts: Any, number: int, source: Source, sentence: Any) -> dict[str, Any] | None:
     """The one entity that a name and its value tell: an entity under its number, or a text and its label."""
     if isinstance(texts, dict) and isinstance(texts.get("label", texts.get("type")), str):
         return texts
-    pair = from_list([label, texts], label, number, source, sentence) if may_be_said(label, texts) else None
+    pair = from_list([label, texts], label, number, source, sentence) if may_be_pair(label, texts) else None
     return pair if isinstance(pair, dict) else None
 
 
@@ -292,7 +292,7 @@ def _inclusive(place: Any, text: str, sentence: Any) -> dict[str, int]:
 SHAPE = Shape(
     name="a sentence and its entities",
     recognises=lambda row: (
-        isinstance(row, dict) and (any(isinstance(row.get(name), str) for name in TEXTS) or told_text(row) is not None)
+        isinstance(row, dict) and (any(isinstance(row.get(name), str) for name in TEXTS) or bool(likely_text(row)))
     ),
     rows=each(own_row),
 )

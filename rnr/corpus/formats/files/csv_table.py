@@ -22,7 +22,7 @@ BETWEEN = re.compile("[\x01\x02\x1e\x1f]")
 
 DELIMITERS = ",;\t|"
 """What may divide cells."""
-_TOLD = tuple(f"sep={mark}" for mark in DELIMITERS)
+_SEPARATOR_LINES = tuple(f"sep={mark}" for mark in DELIMITERS)
 """A first line by which Excel is told what divides the cells."""
 _INDEX = ([""], ["Unnamed: 0"])
 """What pandas calls the column of the numbers of rows."""
@@ -47,8 +47,8 @@ def _rows(file: Path) -> Iterator[Cells]:
         before, head = 0, next(lines, "")
         while head and not head.strip():
             before, head = before + 1, next(lines, "")
-        if (told := head.rstrip("\r\n")) in _TOLD:
-            delimiter, before, head = told[4], before + 1, next(lines, "")
+        if (first := head.rstrip("\r\n")) in _SEPARATOR_LINES:
+            delimiter, before, head = first[4], before + 1, next(lines, "")
         else:
             delimiter = max(DELIMITERS, key=head.count)
         lines.inside = False

@@ -28,7 +28,7 @@ class Table:
     """The rows of a table by column, and which columns it has, under the names that its rows have."""
 
     rows: list[dict[str, Any]]
-    said: str
+    columns: str
 
 
 def table_by_column(value: Any) -> Table | None:
@@ -43,7 +43,7 @@ def table_by_column(value: Any) -> Table | None:
     rows = [dict(zip(named.values(), cells, strict=True)) | of_all for cells in zip(*columns.values(), strict=True)]
     shown = (name if name == own else f"{name} as {own}" for name, own in named.items())
     beside = [name for name in value if name not in {*columns, *of_all}] if named.keys() & value.keys() else []
-    return Table(rows=rows, said=", ".join(shown) + (f"; not {', '.join(beside)}" if beside else ""))
+    return Table(rows=rows, columns=", ".join(shown) + (f"; not {', '.join(beside)}" if beside else ""))
 
 
 def _of_pandas(value: dict[str, Any]) -> dict[str, list[Any]] | None:

@@ -33,20 +33,20 @@ def _are_chunks(labels: set[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a field of tags says in the rows that a file begins with."""
+class Tags:
+    """The tags of a field in the rows that a file begins with."""
 
     lettered: bool
     """Whether all of them are O or have a letter."""
     labels: frozenset[str]
 
 
-def said_by(tags: Sequence[str]) -> Said:
-    """What these tags of several rows say."""
-    return Said(are_tags(tags), frozenset(_labels(tags)) - {""})
+def tags_of(tags: Sequence[str]) -> Tags:
+    """These tags of several rows."""
+    return Tags(are_tags(tags), frozenset(_labels(tags)) - {""})
 
 
-def refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str], in_file: Callable[[str], Said]) -> bool:
+def refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str], in_file: Callable[[str], Tags]) -> bool:
     """Whether two fields of tags tell the same entities; raises ValueError where they tell others.
 
     False where one of them has labels alone that are other ones at the same places, which may be finer or coarser, or
@@ -54,7 +54,7 @@ def refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str], in_
     languages.
     """
     (read, tags), (name, others) = found.items()
-    if tags == others or ((told := _told(tags)) is not None and told == _told(others)):
+    if tags == others or ((entities := _entities(tags)) is not None and entities == _entities(others)):
         return True
     if not (are_tags(tags) and are_tags(others)):
         first, second = _labels(tags), _labels(others)
@@ -81,7 +81,7 @@ def _labels(tags: Sequence[str]) -> list[str]:
     return [(read(tag) or ("", tag))[1] for tag in tags]
 
 
-def _told(tags: Sequence[str]) -> list[tuple[int, int, str]] | None:
+def _entities(tags: Sequence[str]) -> list[tuple[int, int, str]] | None:
     """The entities of tags by a scheme of their own; None where they break it."""
     try:
         return list(spans(tags, Places(range(1, len(tags) + 1), "token"), tag_scheme([tags])))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rnr.corpus.formats.entities.fields import ENTITIES
-from rnr.corpus.formats.entities.plain_rows import TOLD_TEXT
+from rnr.corpus.formats.entities.plain_rows import LIKELY_TEXT
 from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.rows import Row, are_texts
 from rnr.corpus.formats.shapes import Shape, Source
@@ -65,11 +65,11 @@ def _found(row: Any) -> tuple[str, str, list[str]] | None:
     words = 0 if text is None else len(row[text].split())
     tags = {name: found for name in _FIELDS if (found := _tags(row.get(name), words))}
     named = next(iter(tags), None)
-    found = (text, named) if text and named else _told(row, text, named)
+    found = (text, named) if text and named else _likely(row, text, named)
     return found and (*found, tags.get(found[1]) or _tags(row[found[1]]) or row[found[1]])
 
 
-def _told(row: dict[str, Any], text: str | None, named: str | None) -> tuple[str, str] | None:
+def _likely(row: dict[str, Any], text: str | None, named: str | None) -> tuple[str, str] | None:
     """The only text of a row and the only field with a tag for each of its words, or characters, where at least one of
     them is under no name that is known; such a text has several words. None where there are none."""
     values = {name: value for name, value in row.items() if (name == named if named else name not in _TEXTS)}
@@ -115,7 +115,7 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if named not in _FIELDS:
             note_any_name(named, tags, source)
         if name not in _TEXTS:
-            source.reading.fact(TOLD_TEXT.format(name), source.file)
+            source.reading.fact(LIKELY_TEXT.format(name), source.file)
         rest = {field: one for field, one in value.items() if field not in (*_FIELDS, *_TEXTS, name, named)}
         yield number, rest | every | {"text": text, "tokens": words, "ner_tags": tags}
 

@@ -13,7 +13,7 @@ from rnr.corpus.formats.field_names import TAGS, names_tags
 from rnr.corpus.formats.rows import DataError, Row, are_texts, plain_list
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.tags.reading import OTHER_TEXT, Places, TagCensus, Tagged, begun, located, tag_scheme
-from rnr.corpus.formats.tokens.agreeing_tags import Said, are_of_names, are_sure, refuse_unlike, said_by
+from rnr.corpus.formats.tokens.agreeing_tags import Tags, are_of_names, are_sure, refuse_unlike, tags_of
 from rnr.corpus.formats.tokens.token_fields import (
     BESIDE,
     any_of_names,
@@ -121,7 +121,7 @@ def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
 def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
     values = iter(values)
     first = _first(values)
-    in_file = cache(lambda name: _said(name, first, source))
+    in_file = cache(lambda name: _tags_in(name, first, source))
     for number, row in chain(first, values):
         found = fields(row)
         if isinstance(row, DataError) or found is None:
@@ -200,8 +200,8 @@ def _has_more_lists(found: Row) -> bool:
     return isinstance(found[1], dict) and sum(plain_list(value, (str, int)) for value in found[1].values()) > 2
 
 
-def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
-    """What a field of tags says in these rows, as far as its tags have names."""
+def _tags_in(name: str, rows: Iterable[Row], source: Source) -> Tags:
+    """The tags of a field in these rows, as far as they have names."""
     tags = list[str]()
     for _, row in rows:
         value: Any = row.get(name) if isinstance(row, dict) else None
@@ -209,11 +209,11 @@ def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
             with suppress(ValueError):  # reported for a row that is read
                 value = list(map(whole_number, value)) if _are_numbers(value) else value
                 tags += named_tags(value, _names(row, name, source))
-    return said_by(tags)
+    return tags_of(tags)
 
 
 def _unread(
-    row: dict[str, Any], tokens: str, read: str, named: Sequence[str], in_file: Callable[[str], Said], source: Source
+    row: dict[str, Any], tokens: str, read: str, named: Sequence[str], in_file: Callable[[str], Tags], source: Source
 ) -> Iterator[str]:
     """Notes on further fields with a tag for each token that seem to be of names, whatever they are called;
     raises ValueError for one that says something else than the tags that are read, and is called as usual as they are.

@@ -150,10 +150,10 @@ def _decided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         known = kept.setdefault(str(value.get("text")), _Decisions(number, value))
         source.note(MERGED, number)
         if value.get("answer") == "reject":
-            known.rejected.extend((number, _told(span)) for span in _spans(value) or [None])
+            known.rejected.extend((number, _decided_on(span)) for span in _spans(value) or [None])
         else:
-            accepted = {_told(span): span for span in _accepted(value, number, source)}
-            known.accepted.update((told, span) for told, span in accepted.items() if told not in known.accepted)
+            accepted = {_decided_on(span): span for span in _accepted(value, number, source)}
+            known.accepted.update((about, span) for about, span in accepted.items() if about not in known.accepted)
     for known in kept.values():
         known.note(source)
         if known.accepted:
@@ -162,7 +162,7 @@ def _decided(values: Iterable[Row], source: Source) -> Iterator[Row]:
             source.note(UNDECIDED, known.number)
 
 
-def _told(span: Any) -> str:
+def _decided_on(span: Any) -> str:
     """What a decision is about: the place and label of a span, whatever its tool says beside them."""
     if not isinstance(span, dict) or not {"start", "end", "label"} <= span.keys():
         return repr(span)
