@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from actors.concurrency import gather_all
@@ -18,24 +18,19 @@ from actors.options import Asked
 from actors.question import Limits, refuse_unasked
 from rnr.files.jsonl import strict_json
 from rnr.types import Decoding
-from rnr.validation import explain, flags_apart
+from rnr.validation import FlagsApart, explain
 
 GONE = 499
 """The status of a request whose client did not wait for the answer; only a log shows it."""
 PAGE = Path(__file__).with_name("try_page.html")
 
 
-class Question(Asked):
+class Question(Asked, FlagsApart):
     """The body of ``POST /extract``: ``{"sentences": [...], "labels": [...]}``."""
 
     sentences: list[str] = Field(min_length=1)
     labels: list[str] | dict[str, str] = Field(min_length=1)
     decoding: Decoding | None = None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_flag_is_a_number(cls, value: Any, field: ValidationInfo) -> Any:
-        return flags_apart(cls.model_fields[str(field.field_name)].annotation, value)
 
 
 class _Refused(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 
 Model = TypeVar("Model", bound=BaseModel)
 Place: TypeAlias = tuple[str | int, ...]
@@ -86,6 +86,15 @@ def validated(model: type[Model], value: Any, section: str) -> Model:
         raise ValueError("\n".join(lines)) from None
 
 
+class FlagsApart(BaseModel):
+    """A model that takes true and false for no number: pydantic would read them as 1 and 0."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag_is_a_number(cls, value: Any, field: ValidationInfo) -> Any:
+        return _flags_apart(cls.model_fields[str(field.field_name)].annotation, value)
+
+
 class _Flag(str):
     """true or false in place of a number; it cannot be converted to one."""
 
@@ -93,18 +102,17 @@ class _Flag(str):
         return str(self)
 
 
-def flags_apart(annotation: Any, value: Any) -> Any:
-    """The value for a field of this type, for a validator with ``mode="before"``: pydantic would read true as 1 and
-    false as 0. They are replaced by a text, which is refused like any other."""
+def _flags_apart(annotation: Any, value: Any) -> Any:
+    """The value for a field of this type, in which flags in the place of numbers are texts, refused like any other."""
     types = [part for each in _types(annotation) for part in _types(each)]
     if isinstance(value, bool):
         return _Flag(str(value).lower()) if any(map(_is_number, types)) and bool not in types else value
     if isinstance(value, Mapping):
         inside = next((_inside(each, "") for each in types if get_origin(each) in (dict, Mapping)), None)
-        return value if inside is None else {key: flags_apart(inside, part) for key, part in value.items()}
+        return value if inside is None else {key: _flags_apart(inside, part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         inside = next((_inside(each, 0) for each in types if get_origin(each) in (list, tuple, Sequence)), None)
-        return value if inside is None else type(value)(flags_apart(inside, part) for part in value)
+        return value if inside is None else type(value)(_flags_apart(inside, part) for part in value)
     return value
 
 
