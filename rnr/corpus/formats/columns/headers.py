@@ -18,23 +18,8 @@ from rnr.corpus.formats.field_names import (
 )
 from rnr.corpus.formats.tags.reading import TagCensus
 
-_OTHER_NAMES = (
-    "pos",
-    "upos",
-    "xpos",
-    "lemma",
-    "chunk",
-    "id",
-    "idx",
-    "index",
-    "#",
-    "nr",
-    "misc",
-    "head",
-    "deprel",
-    "nel",
-)
-_HEADER = frozenset((*WORD_NAMES, *TAG_NAMES, *_OTHER_NAMES))
+_OTHER_NAMES = "pos upos xpos lemma chunk id idx index # nr misc head deprel nel"
+_HEADER = frozenset((*WORD_NAMES, *TAG_NAMES, *_OTHER_NAMES.split()))
 _PARTS = re.compile(r"[\W_]+")
 _TAG = re.compile(r"[biesluwm]-")
 _OF_TAGS = re.compile(r"y?(?:true|gold|pred|system|reference|guess)\w*|(?:annotator|annotation|rater|coder)\w*")

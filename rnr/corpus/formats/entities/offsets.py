@@ -220,7 +220,7 @@ class _Boundaries:
         if self.reading.options.offsets != "auto" or few or self.inside <= TOLERATED * self.mentions:
             return
         units = units_that_fit(self._kept)
-        if from_one := [] if units else list(_units_that_fit(self._kept, _FROM_ONE)):
+        if from_one := [] if units else units_that_fit(self._kept, _FROM_ONE):
             raise DataError(
                 f"{self.file}: {self.inside} of {self.mentions} mentions begin or end inside a word; they would be "
                 f"whole words if the first character were number 1: take 1 from each {from_one[0]} (--offsets "
@@ -249,17 +249,14 @@ _FROM_ONE: dict[str, Callable[[str, int, int], Place | None]] = {
 }
 
 
-def units_that_fit(cut: Sequence[tuple[str, int, int]]) -> list[str]:
+def units_that_fit(
+    cut: Sequence[tuple[str, int, int]], units: Mapping[str, Callable[[str, int, int], Place | None]] = UNITS
+) -> list[str]:
     """The units in which nearly all of these mentions, each in its sentence, would be whole words."""
-    return list(_units_that_fit(cut, UNITS))
-
-
-def _units_that_fit(
-    cut: Sequence[tuple[str, int, int]], units: Mapping[str, Callable[[str, int, int], Place | None]]
-) -> Iterator[str]:
-    """The units in which nearly all of these mentions would be whole words."""
+    fitting = []
     for unit, convert in units.items():
         places = [(sentence, convert(sentence, start, end)) for sentence, start, end in cut]
         whole = sum(place is not None and _is_whole(sentence, *place) for sentence, place in places)
         if whole >= 0.9 * len(cut):
-            yield unit
+            fitting.append(unit)
+    return fitting
