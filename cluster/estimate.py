@@ -103,11 +103,11 @@ def prompt_tokens(prepared: Prepared) -> float:
     return sum(len(prompt.token_ids) for prompt in prepared.prompts) / max(1, len(prepared.prompts))
 
 
-def float32_rate(size: int = 1024, times: int = 3) -> float:
+def float32_rate(size: int = 1024) -> float:
     """Operations a second of a float32 matrix product on all cores: the best of a few of some milliseconds."""
     matrix = np.ones((size, size), dtype=np.float32)
     best = float("inf")
-    for _ in range(times):
+    for _ in range(3):
         begin = time.perf_counter()
         np.matmul(matrix, matrix)
         best = min(best, time.perf_counter() - begin)

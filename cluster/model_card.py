@@ -41,7 +41,7 @@ def card_files(
     stop_token_id: int,
     prompt_file: Mapping[str, str],
     scores: Mapping[str, Mapping[str, Any]],
-    labels: Sequence[str] = (),
+    labels: Sequence[str],
 ) -> dict[str, str]:
     """Name and text of the files that say what the model in ``run_folder`` is; ``scores`` are those of each evaluation,
     in order, as ``rnr.evaluation.scoring.Evaluation`` has them; ``labels`` are those that it was trained with."""

@@ -129,14 +129,14 @@ class Autoscaler:
 
 @asynccontextmanager
 async def autoscaled(
-    pool: Pool, cluster: Cluster, config: ClusterConfig, folder: Path | None = None
+    pool: Pool, cluster: Cluster, config: ClusterConfig, folder: Path | None
 ) -> AsyncIterator[Autoscaler]:
     """Keep the pool at the size that it can have for the length of a block; ``folder`` is where requests lie."""
     autoscaler = Autoscaler(
         pool=pool,
         cluster=cluster,
         configured=(config.fewest_rollout_workers, config.most_rollout_workers),
-        # In one process there is one: ``rnr scale`` refuses such a run.
+        # In one process there is one: ``scripts.scale`` refuses such a run.
         requested_workers=partial(requested_workers, folder)
         if folder and config.address != IN_PROCESS
         else lambda: None,

@@ -131,7 +131,7 @@ def _table(title: str, found: list[Division], best: Division) -> Table:
     return table
 
 
-def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
+def show_plan(config: Config, *, resume: bool, as_json: bool) -> None:
     """Print the plan (as JSON with the config) and check the run folder, data, model and resources; starts nothing.
 
     Raises ValueError for anything that would stop the run at its start.

@@ -109,7 +109,7 @@ def hold_spaces(sentences: Iterable[Sequence[str]]) -> bool:
 
 
 def space_marks(
-    sentences: Iterable[Sequence[str]], *, characters: bool, begun: Collection[str] = ()
+    sentences: Iterable[Sequence[str]], *, characters: bool, begun: Collection[str]
 ) -> tuple[frozenset[str], list[str]]:
     """The tokens that stand for the spaces of these sentences, because there are as many of them as spaces in a text
     and they stand where spaces do: marks for one, and blank ones; and those that may stand for one, and are fewer.

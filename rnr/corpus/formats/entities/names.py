@@ -44,7 +44,7 @@ def may_be_pair(name: str, value: Any) -> bool:
     return isinstance(value, str) and name not in _FIELDS
 
 
-def own_entity(entity: Any, place: str, number: int, source: Source, sentence: Any = None) -> Any:
+def own_entity(entity: Any, place: str, number: int, source: Source, sentence: Any) -> Any:
     """The entity in our own names, or itself where it has them; raises ValueError for a place that is not clear."""
     if isinstance(entity, list):
         found = from_list(entity, place, number, source, sentence)

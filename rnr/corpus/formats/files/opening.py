@@ -124,7 +124,7 @@ def read_text(file: Path) -> str:
         raise DataError(f"{file}: {not_text(error, found[:512])}") from None
 
 
-def not_text(error: UnicodeDecodeError, head: bytes = b"") -> str:
+def not_text(error: UnicodeDecodeError, head: bytes) -> str:
     """What a failed decoding says, with how the file can be converted."""
     name = encoding(head).removesuffix("-sig").upper()
     if name != "UTF-8":
