@@ -215,7 +215,7 @@ def located(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:
 
 
 def _no_tag(cell: str) -> str:
-    """The message about a cell in the column of tags that is none."""
+    """What is said of a cell in the column of tags that is none."""
     said = f"expected a tag such as O, B-person or I-person, found tag {cell!r}"
     if len(tags := _DIVIDERS.split(cell)) > 1 and all(map(is_of_names, tags)):
         return said + SEVERAL_TAGS
