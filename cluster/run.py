@@ -197,7 +197,7 @@ def stage_settings(config: Config) -> Settings:
     return Settings(
         sft=config.sft,
         grpo=config.grpo,
-        merging=config.merging,
+        merging=config.applied_merging,
         sampling=config.sampling,
         evaluation=config.evaluation,
         reward_weights=config.reward.part_weights,

@@ -12,7 +12,16 @@ from learner.bucketed_layout import bucketed_layout
 from learner.compilation import compile_layers
 from learner.gradients import use_few_kernels
 from learner.logprobs import PolicyModel
-from learner.memory import MOMENT_BYTES, ON_CPU, SUM_BYTES, gradient_bytes, kept_bytes, longest_alone, tokens_that_fit
+from learner.memory import (
+    MOMENT_BYTES,
+    ON_CPU,
+    SHARDED,
+    SUM_BYTES,
+    gradient_bytes,
+    kept_bytes,
+    longest_alone,
+    tokens_that_fit,
+)
 from learner.preflight import check_on_device, trial_batch
 from learner.settings import Fitted, LearnerSettings
 from learner.varlen import activate_fastest, obstacle
@@ -90,7 +99,7 @@ def _max_tokens(
         return asked
     zero_stage = settings.optimizer.zero_stage
     if device.type != "cuda" or zero_stage == 3:
-        return ON_CPU if device.type != "cuda" else 4 * ON_CPU
+        return ON_CPU if device.type != "cuda" else SHARDED
     each = bytes_per_token(policy, device, arrange)
     trained = sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad)
     torch.cuda.empty_cache()  # what torch keeps of it is free for it, too, such as where an offloaded state was

@@ -11,6 +11,8 @@ import torch
 
 ON_CPU = 2048
 """Tokens where there is no GPU: more are no faster there."""
+SHARDED = 8192
+"""Tokens on a GPU with ZeRO stage 3, whose forward pass cannot be tried by one rank alone."""
 MOST = 32_768
 """On a GPU of any size: from here on nothing is gained."""
 LEAST = 2048

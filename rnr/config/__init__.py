@@ -177,10 +177,18 @@ class Config(Section):
         asking += ["sampling.dynamic_sampling_rounds"] * self.sampling.changed("dynamic_sampling_rounds")
         return "grpo.steps=0 skips GRPO", asking + ["merging.grpo"] * self.merging.changed("grpo")
 
+    @property
+    def applied_merging(self) -> MergingConfig:
+        """The weights of the stages that there are; 1, which changes nothing, for one that is skipped."""
+        return MergingConfig(
+            warm_start=self.merging.warm_start if self.sft.epochs or self.sft.from_run else 1.0,
+            grpo=self.merging.grpo if self.grpo.steps else 1.0,
+        )
+
     @model_validator(mode="after")
     def _fit_for_an_adapter(self) -> Self:
         if self.model.lora_rank and self.optimizer.zero_stage == 3:
             raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are too small to shard")
-        if self.model.lora_rank and self.merging.asked:
+        if self.model.lora_rank and self.applied_merging.asked:
             raise ValueError("merging adds the change of each stage to the full weights, so it needs model.lora_rank=0")
         return self

@@ -293,6 +293,26 @@ def test_values_that_contradict_each_other_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "weights"),
+    [
+        ("", (0.8, 1.5)),
+        ("grpo.steps=0", (0.8, 1.0)),
+        ("sft.epochs=0", (1.0, 1.5)),
+        ("sft.epochs=0 sft.from_run=runs/other", (0.8, 1.5)),
+    ],
+)
+def test_only_stages_that_a_run_has_are_merged(flags, weights) -> None:
+    given = [f"--{flag}" for flag in ("merging.warm_start=0.8 merging.grpo=1.5 " + flags).split()]
+    applied = load_config(None, given).applied_merging
+    assert (applied.warm_start, applied.grpo) == weights
+
+
+def test_a_merging_that_has_no_effect_does_not_keep_an_adapter_from_being_trained() -> None:
+    config = load_config(None, ["--model.lora_rank=8", "--merging.grpo=1.5", "--grpo.steps=0"])
+    assert not config.applied_merging.asked
+
+
+@pytest.mark.parametrize(
     ("flags", "said"),
     [
         ("sft.epochs=0 grpo.steps=0 evaluation.base=false", "nothing to do: sft.epochs=0 skips"),
