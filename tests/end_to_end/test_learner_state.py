@@ -153,7 +153,7 @@ print("ALL DONE")
 """
 
 
-def test_steps_are_those_of_plain_adamw_and_state_is_read_without_running_it_and_a_bad_step_is_skipped(tmp_path, tiny_model) -> None:
+def test_steps_are_those_of_plain_adamw_and_state_runs_no_code_and_bad_steps_are_skipped(tmp_path, tiny_model) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tiny_model), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=550)
     assert "ALL DONE" in done.stdout, done.stdout[-2000:] + done.stderr[-3000:]
