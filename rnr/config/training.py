@@ -37,7 +37,7 @@ class OptimizerConfig(Section):
     betas: tuple[Momentum, Momentum] = (0.9, 0.95)
     """Betas of AdamW."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Weight decay of AdamW."""
+    """Weight decay of AdamW, on every trained weight, norms and embeddings included."""
     max_gradient_norm: float = Field(default=1.0, ge=0)
     """Gradients are clipped to this norm; 0 disables clipping."""
     final_rate: float = Field(default=0.1, ge=0, le=1)
