@@ -166,8 +166,7 @@ class Decoder:
         return Group(prompt=group.prompt, rollouts=rollouts)
 
     def _with_controls(self, prompt: Prompt, rollout: Rollout) -> Rollout:
-        last = rollout.token_ids[-1]
-        stop = last if last in self._stops else -1
+        stop = last if (last := rollout.token_ids[-1]) in self._stops else -1
         found = pieces(self._tokenizer, stop, prompt.token_ids, rollout.token_ids, control_tokens=True)
         if found is None:
             return rollout
@@ -210,7 +209,9 @@ class Decoder:
     async def _generate_schema(self, prompt: Prompt, sampling: Sampling) -> Group:
         """The chain is sampled freely and trained on; the answer that its grammar allows is not."""
         group = await self._complete(prompt, sampling, stop=CLOSE)
-        rollouts = await asyncio.gather(*(self._with_answer(prompt, rollout, sampling) for rollout in group.rollouts))
+        # Engines count up from a seed, one for each chain: an answer is not drawn with the noise of its own chain.
+        after = sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + sampling.count)
+        rollouts = await asyncio.gather(*(self._with_answer(prompt, rollout, after) for rollout in group.rollouts))
         return Group(prompt=prompt, rollouts=tuple(rollouts))
 
     async def _with_answer(self, prompt: Prompt, rollout: Rollout, sampling: Sampling) -> Rollout:

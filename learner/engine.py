@@ -44,8 +44,8 @@ class PolicyEngine:
         model = self._load()
         self._engine, self._optimizer = self._deepspeed(preflight(model))
         self._host = HostState(partial(optimizer_state, self._engine)) if settings.optimizer.offload else None
-        if self._host:
-            self._host.put_away()
+        # DeepSpeed makes the moments of stage 0 by a step with gradients of 0, which Adam would count as its first.
+        self.reset_optimizer()
         self.device = self._engine.device
         self.fitted = fit_to_device(self._engine, lambda batch: self._forward(self._engine, batch, 1.0)[0], settings)
         self._reference: PolicyModel | None = None

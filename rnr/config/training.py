@@ -32,11 +32,12 @@ class ModelConfig(Section):
 
 class OptimizerConfig(Section):
     zero_stage: Literal[0, 1, 2, 3] = 1
-    """DeepSpeed's ZeRO stage. Use at least 1 even with one rank: stage 0 accumulates gradients in bf16."""
+    """DeepSpeed's ZeRO stage. Use at least 1 even with one rank: stage 0 accumulates gradients in bf16. Stages 2 and 3
+    add the gradients of several ranks in bf16, and those of micro-batches in float32."""
     betas: tuple[Momentum, Momentum] = (0.9, 0.95)
     """Betas of AdamW."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Weight decay of AdamW."""
+    """Weight decay of AdamW, on every trained weight, norms and embeddings included."""
     max_gradient_norm: float = Field(default=1.0, ge=0)
     """Gradients are clipped to this norm; 0 disables clipping."""
     final_rate: float = Field(default=0.1, ge=0, le=1)

@@ -147,6 +147,15 @@ def test_under_schema_the_answer_follows_its_free_chain_and_is_not_trained_on(to
     assert rollout.ends[-1] == len(rollout.text)
 
 
+def test_under_schema_no_answer_is_drawn_with_the_seed_of_a_chain(tokenizer) -> None:
+    said, answer = "<think>\nAda is a name.\n</think>", '{"entities":{}}'
+    for seed, after in ((7, 9), (None, None)):
+        engine = _Engine(tokenizer, said, answer, answer)
+        _rollouts(tokenizer, engine, "schema", replace(SAMPLING, seed=seed))
+        # The two chains are drawn with 7 and 8.
+        assert [sampling.seed for _, sampling, _, _ in engine.asked] == [seed, after, after]
+
+
 @pytest.mark.parametrize(
     ("said", "kept", "written"),
     [

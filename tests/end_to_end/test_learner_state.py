@@ -1,6 +1,6 @@
-"""One rank under real DeepSpeed, in a process that ends: reading its state runs no code, a step that is not finite
-changes nothing, and stages are merged by the formula. The libraries are imported once, and each ZeRO stage has a fork
-of that."""
+"""One rank under real DeepSpeed, in a process that ends: it takes the steps of plain AdamW, reading its state runs no
+code, a step that is not finite changes nothing, and stages are merged by the formula. The libraries are imported once,
+and each ZeRO stage has a fork of that."""
 
 import subprocess
 import sys
@@ -17,7 +17,10 @@ from pathlib import Path
 os.environ["DS_ACCELERATOR"] = "cpu"
 import torch
 import learner.engine
-from learner.batch import plan_microbatches, weigh
+from learner.batch import collate, plan_microbatches, weigh
+from learner.loading import load_model
+from learner.preflight import preflight
+from learner.reshard import masters
 from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import MergingConfig, ModelConfig, OptimizerConfig
@@ -25,14 +28,50 @@ from safetensors.torch import load_file
 from rnr.types import Sample
 
 model, folder = sys.argv[1], Path(sys.argv[2])
-sample = Sample(uid="a", prompt_ids=(100, 200), completion_ids=(300, 400, 500))
-(work,) = plan_microbatches(weigh([sample], "token_mean", max_new_tokens=1, sampled=1), ranks=1, max_tokens=1000)
+samples = [
+    Sample(uid=str(first), prompt_ids=(first, 200), completion_ids=(first + 200, 400, 500)) for first in (100, 101, 102)
+]
+(work,) = plan_microbatches(weigh(samples, "token_mean", max_new_tokens=1, sampled=1), ranks=1, max_tokens=5)
+assert len(work) == 3
+optimizer = {"betas": (0.9, 0.95), "weight_decay": 0.1, "max_gradient_norm": 0.5}
 
-def step(engine, factor):
+def step(engine, factor, rate=1e-2):
     def loss(batch, logprobs, _entropies, _number):
         value = -(logprobs * batch.weights_N).sum()
         return value * factor, {"sft/loss": (float(value), 1.0)}
-    return engine.update(work, loss=loss, learning_rate=1e-2, temperature=1.0)
+    return engine.update(work, loss=loss, learning_rate=rate, temperature=1.0)
+
+def takes_the_steps_of_plain_adamw(engine, stage):
+    # The bf16 gradients of a copy, summed in float32 and clipped and used by torch alone.
+    copy = preflight(load_model(model, allow_pickle=False)).train()
+    wanted = [parameter.detach().float() for parameter in copy.parameters()]
+    start = torch.cat([each.flatten() for each in wanted])
+    plain = torch.optim.AdamW(wanted, betas=optimizer["betas"], weight_decay=optimizer["weight_decay"])
+    for rate in (1e-3, 2e-3, 5e-4):
+        for each in wanted:
+            each.grad = torch.zeros_like(each)
+        for packs in work:
+            copy.zero_grad()
+            batch = collate(packs)
+            logprobs, _ = copy(
+                batch.input_ids_1T, batch.position_ids_1T, batch.layout, batch.columns_N, batch.targets_N, 1.0
+            )
+            (-(logprobs * batch.weights_N).sum()).backward()
+            for each, parameter in zip(wanted, copy.parameters()):
+                each.grad += parameter.grad
+        norm = torch.nn.utils.clip_grad_norm_(wanted, optimizer["max_gradient_norm"])
+        plain.param_groups[0]["lr"] = rate
+        plain.step()
+        found = step(engine, 1.0, rate)["actor/grad_norm"][0]
+        assert norm > optimizer["max_gradient_norm"] and abs(found / norm - 1) < 1e-3, (stage, found, norm)
+        held = torch.cat([each.detach().flatten() for each in masters(engine._engine, stage)])[: len(start)]
+        there = torch.cat([each.flatten() for each in wanted])
+        apart = ((held - there).norm() / (there - start).norm()).item()
+        # Stage 0 sums in bf16.
+        assert apart < (2e-2 if stage == 0 else 1e-4), (stage, rate, apart)
+        with torch.no_grad():
+            for parameter, part in zip(copy.parameters(), held.split([each.numel() for each in wanted])):
+                parameter.copy_(part.view_as(parameter))
 
 def weights(engine):
     return torch.cat([tensor.flatten().float() for _, tensor in engine.weights()])
@@ -48,10 +87,11 @@ def checked(stage):
     here = folder / str(stage)
     here.mkdir()
     worker = LearnerWorker(rank=0, world_size=1, threads=1)
-    optimizer = OptimizerConfig(zero_stage=stage)
-    settings = LearnerSettings(model_folder=model, model=ModelConfig(), optimizer=optimizer, seed=0)
+    config = OptimizerConfig(zero_stage=stage, **optimizer)
+    settings = LearnerSettings(model_folder=model, model=ModelConfig(), optimizer=config, seed=0)
     worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 300.0, 300.0)
     engine = worker.engine
+    takes_the_steps_of_plain_adamw(engine, stage)
     assert step(engine, 1.0)["actor/skipped_steps"] == (0.0, 1.0)
     worker.save(str(here / "good"))
     before = weights(engine)
@@ -113,7 +153,7 @@ print("ALL DONE")
 """
 
 
-def test_state_is_read_without_running_it_and_a_step_that_is_not_finite_is_skipped(tmp_path, tiny_model) -> None:
+def test_steps_are_those_of_plain_adamw_and_state_runs_no_code_and_bad_steps_are_skipped(tmp_path, tiny_model) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tiny_model), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=550)
     assert "ALL DONE" in done.stdout, done.stdout[-2000:] + done.stderr[-3000:]
