@@ -100,13 +100,15 @@ class GenerationService:
         await self.pool.start_all()
 
     async def generate(self, prompt: Prompt, count: int | None = None) -> Group:
-        """``count`` rollouts of a prompt (by default ``sampling.samples_per_prompt``); their seed follows from the
-        run's and the prompt's uid."""
+        """``sampling.samples_per_prompt`` rollouts of a prompt, or ``count`` of them, to measure its difficulty. Their
+        seed follows from the run's, the prompt's uid and what they are for: GRPO is not trained on the very samples by
+        which its prompts were chosen."""
+        purpose = "" if count is None else "difficulty/"
         sampling = Sampling(
             count=count or self._sampling.samples_per_prompt,
             temperature=self._sampling.temperature,
             max_new_tokens=self._sampling.max_new_tokens,
-            seed=crc32(f"{self._seed}/{prompt.uid}".encode()) % 2**31,
+            seed=crc32(f"{self._seed}/{purpose}{prompt.uid}".encode()) % 2**31,
         )
         return await self.sample(prompt, sampling)
 

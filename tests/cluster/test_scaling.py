@@ -314,6 +314,26 @@ def _service(workers: dict[str, Fake], monkeypatch) -> GenerationService:
     )
 
 
+def test_samples_are_those_of_run_prompt_and_purpose_whenever_they_are_drawn(monkeypatch) -> None:
+    service = _service({}, monkeypatch)
+    drawn: list[Sampling] = []
+
+    async def sample(prompt: Prompt, sampling: Sampling) -> Group:
+        drawn.append(sampling)
+        return Group(prompt=prompt, rollouts=())
+
+    async def scenario() -> None:
+        monkeypatch.setattr(service, "sample", sample)
+        for number, count in ((0, None), (0, None), (1, None), (0, 4)):
+            await service.generate(_prompt(number), count)
+
+    asyncio.run(scenario())
+    assert [each.count for each in drawn] == [2, 2, 2, 4]
+    first, again, other, difficulty = (each.seed for each in drawn)
+    assert first == again
+    assert len({first, other, difficulty}) == 3
+
+
 def test_a_late_joiner_pulls_the_newest_policy_and_is_verified_before_it_samples(monkeypatch) -> None:
     workers: dict[str, Fake] = {}
     service = _service(workers, monkeypatch)
