@@ -164,15 +164,17 @@ def _mentions(
     if (error := row.get("error")) and error not in ERRORS:
         place.note(FAILED, strict_json(error)[:80])
     mentions: list[Mention] = []
+    there: set[Mention] = set()
     scores: list[float | None] = []
     for number, item in enumerate(given):
         mention = _mention(item, f"{field}[{number}]", sentence, names, place)
         if mention is None:
             continue
-        if mention.grounded and mention in mentions:
+        if mention.grounded and mention in there:
             place.note(TWICE, f"{mention.text!r} as {mention.label}")
             continue
         mentions.append(mention)
+        there.add(mention)
         checks.place(mention, item, sentence, place.number)
         scores.append(checks.score(_score(item), place.number))
     return mentions, scores

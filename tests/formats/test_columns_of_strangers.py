@@ -241,3 +241,37 @@ def test_numbers_of_words_that_begin_anew_without_a_blank_line_are_told(tmp_path
     assert (found, "column 1 numbers the words of a sentence and begins again" in problems) == ([], True)
     divided = lines.replace(f"O\n{first}", f"O\n\n{first}")
     assert read(written(tmp_path / "b.tsv", divided))[1] == ""
+
+
+@pytest.mark.parametrize("links", ["before", "behind"])
+def test_links_with_the_letters_of_tags_are_not_read_before_the_labels_beside_them(tmp_path, links) -> None:
+    rows = [("EU", "B-European_Union", "B-ORG"), ("met", "O", "O"), ("German", "B-Germany", "B-LOC"), (".", "O", "O")]
+    rows += [("Ida", "B-Ida_Noor", "B-PER"), ("Noor", "I-Ida_Noor", "I-PER"), ("ran", "O", "O")]
+    order = slice(None, None, 1 if links == "before" else -1)  # CleanCoNLL has the links before its labels
+    text = "".join("\t".join((word, *(link, tag)[order])) + "\n" for word, link, tag in rows)
+    found, problems, notes = read(written(tmp_path / "a.conll", text))
+    mentions = [("EU", "ORG"), ("German", "LOC"), ("Ida Noor", "PER")]
+    assert (found, problems) == ([("EU met German . Ida Noor ran", mentions)], "")
+    here, there = (3, 2) if links == "before" else (2, 3)
+    assert f"2 columns hold tags: column {here} is read, {there} not (--tag-column N)" in notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text\tlabel\nIda Noor ran to Oslo\tPERSON\nNobody came\tO\nOslo is far\tLOC\nWe met\tO\n",
+        "Ida and Bo ran\tPER\tO\tPER\tO\nBo sat down there\tPER\tO\tO\tO\nHe met Ida now\tO\tO\tPER\tO\n",
+        "Bo sat\tPER\nWe met\tO\nHe ran\tO\n",
+    ],
+)
+def test_sentences_with_a_label_each_are_no_words(tmp_path, text) -> None:
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert (found, "column 1 holds whole sentences and no words" in problems) == ([], True)
+
+
+def test_words_that_hold_a_space_are_read(tmp_path) -> None:
+    text = "I live in\tO\nNew York\tLOC\nand work at\tO\nAcme Inc\tORG\n\nBo Noor\tPER\nsat\tO\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    mentions = [("New York", "LOC"), ("Acme Inc", "ORG")]
+    both = [("I live in New York and work at Acme Inc", mentions), ("Bo Noor sat", [("Bo Noor", "PER")])]
+    assert (found, problems) == (both, "")
