@@ -275,3 +275,13 @@ def test_words_that_hold_a_space_are_read(tmp_path) -> None:
     mentions = [("New York", "LOC"), ("Acme Inc", "ORG")]
     both = [("I live in New York and work at Acme Inc", mentions), ("Bo Noor sat", [("Bo Noor", "PER")])]
     assert (found, problems) == (both, "")
+
+
+def test_empty_nodes_of_conll_u_are_left_out_and_counted(tmp_path) -> None:
+    text = "1\tIda\tB-PER\n2\tNoor\tI-PER\n2.1\tis\tO\n3\tran\tO\n\n1\tBo\tB-PER\n1.1\tKim\tI-PER\n2\tsat\tO\n\n"
+    found, problems, notes = read(written(tmp_path / "a.conllu", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert (
+        "2 empty nodes of CoNLL-U (3.1), which stand for no word of the text, were left out (row 1: 2.1; row 6: 1.1)"
+        in notes
+    )

@@ -460,3 +460,15 @@ def test_entities_of_annotators_that_are_a_level_deeper_say_so(tmp_path) -> None
     row = {"text": "Ada ran", "annotations": {"annotator1": {"entity_mentions": [mention]}}}  # the benchmark TAB
     said = "the entities are a level deeper, in 'entity_mentions': list those of one annotator as 'entities'"
     assert said in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
+def test_tags_that_are_numbers_are_said_to_be_so_beside_a_list_of_their_names(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "tags": [1, 0], "labels": ["O", "B-PER", "I-PER"]}
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert "row 1: tags are numbers without names: name them in the order of their numbers by --labels" in problems
+
+
+def test_a_tag_called_as_a_column_is_no_header_in_a_row(tmp_path) -> None:
+    row = {"tokens": ["Ada", "lief", "."], "tags": ["NE", "VVFIN", "$."]}
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert problems.endswith("token 1: expected a tag such as O, B-person or I-person, found tag 'NE'")

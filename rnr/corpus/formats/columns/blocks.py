@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.columns.layout import Layout
-from rnr.corpus.formats.columns.word_parts import surface
+from rnr.corpus.formats.columns.word_parts import EMPTY_NODES, surface
 from rnr.corpus.formats.columns.words import without_prefix
 from rnr.corpus.formats.tags.reading import NAMED_AGAIN, OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
 from rnr.messages import counted
@@ -162,6 +162,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         numbers = [block.number] * len(numbers)
     lines, cells, words_of = numbers, columns[layout.tag], list[int]()
     if layout.running >= 0 and any("-" in cell or "." in cell for cell in columns[layout.running]):
+        notes.extend((EMPTY_NODES, cell) for cell in columns[layout.running] if "." in cell)
         found, tagged, words_of = surface(list(zip(numbers, zip(*columns, strict=True), strict=True)), layout)
         if not found:  # nothing but empty nodes
             return Tagged(block.number, notes=notes), []
