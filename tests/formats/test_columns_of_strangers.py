@@ -285,3 +285,10 @@ def test_empty_nodes_of_conll_u_are_left_out_and_counted(tmp_path) -> None:
         "2 empty nodes of CoNLL-U (3.1), which stand for no word of the text, were left out (row 1: 2.1; row 6: 1.1)"
         in notes
     )
+
+
+@pytest.mark.parametrize("label", ["vitamin_B-12", "ART_WORK", "I_beam", "PER_O", "LOC_LOC"])
+def test_a_label_that_holds_what_only_looks_like_another_tag_is_one(tmp_path, label) -> None:
+    text = f"Ida\tB-{label}\nNoor\tI-{label}\nran\tO\n\nBo\tB-{label}\nsat\tO\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([("Ida Noor ran", [("Ida Noor", label)]), ("Bo sat", [("Bo", label)])], "")

@@ -13,10 +13,11 @@ from rnr.corpus.spacing import SpaceRule, join
 OTHER_TEXT = "rows have a text that is not what their tokens say, and were read from the tokens"
 
 SEVERAL_TAGS = (
-    "; the word has several tags, as of nested names: keep one, or write {'tokens', 'entities'} for each sentence"
+    "; the word has several tags, as of nested names or of words that were joined: keep one, or write {'tokens', "
+    "'entities'} for each sentence"
 )
 NAMED_AGAIN = "the names of the columns are repeated here, as in concatenated files: remove this line"
-_DIVIDERS = re.compile(r"[\s|,;#+/]+")
+_DIVIDERS = re.compile(r"[\s|,;#+/]+|[\W_](?=[BIESLUMW]-|O(?:_|$))")
 OUTSIDE = ("O", "")
 """How a tag outside of mentions is read."""
 
