@@ -472,3 +472,10 @@ def test_a_tag_called_as_a_column_is_no_header_in_a_row(tmp_path) -> None:
     row = {"tokens": ["Ada", "lief", "."], "tags": ["NE", "VVFIN", "$."]}
     problems = read(written(tmp_path / "a.jsonl", [row]))[1]
     assert problems.endswith("token 1: expected a tag such as O, B-person or I-person, found tag 'NE'")
+
+
+@pytest.mark.parametrize("span", [[4], [4, 5, 6]])
+def test_a_place_that_lists_tokens_says_so(tmp_path, span) -> None:
+    row = {"sentence": "wake me up at nine am", "entities": [{"span": span, "type": "time"}]}  # SLURP
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert f"must be one [start, end], found {span}; if it lists the tokens of the mention, write where" in problems
