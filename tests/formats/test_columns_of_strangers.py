@@ -262,11 +262,18 @@ def test_links_with_the_letters_of_tags_are_not_read_before_the_labels_beside_th
         "text\tlabel\nIda Noor ran to Oslo\tPERSON\nNobody came\tO\nOslo is far\tLOC\nWe met\tO\n",
         "Ida and Bo ran\tPER\tO\tPER\tO\nBo sat down there\tPER\tO\tO\tO\nHe met Ida now\tO\tO\tPER\tO\n",
         "Bo sat\tPER\nWe met\tO\nHe ran\tO\n",
+        "我在厦门工作了三年\tLOC\n今天天气很好啊\tO\n你吃饭了吗\tO\n",
     ],
 )
 def test_sentences_with_a_label_each_are_no_words(tmp_path, text) -> None:
     found, problems, _ = read(written(tmp_path / "a.tsv", text))
     assert (found, "column 1 holds whole sentences and no words" in problems) == ([], True)
+
+
+def test_numbers_of_sentences_are_no_words_beside_these(tmp_path) -> None:
+    text = "id\tsentence\ttype\n1\tIda Noor ran to Oslo\tPER\n2\tNobody came to us\tO\n3\tOslo is far\tLOC\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert (found, "column 2 holds whole sentences and no words" in problems) == ([], True)
 
 
 def test_words_that_hold_a_space_are_read(tmp_path) -> None:
