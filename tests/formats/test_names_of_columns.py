@@ -31,6 +31,8 @@ def _table(header: str, *, mark: str) -> str:
         "sentence=sent_idx,word=text,tag=label",
         "tag=gold_label,word=gold_token,sentence=sent_idx",  # FiNER-ORD
         "word=word,tag=slot,sentence=sent_id",
+        "sentence=doc_sent_id,word=word,tag=tag",
+        "word=word,tag=tag,sentence=globalSentenceIndex",
     ],
 )
 def test_a_table_is_read_whatever_its_columns_are_called(tmp_path, header, ending) -> None:
@@ -315,3 +317,12 @@ def test_lists_of_something_else_are_no_tags(tmp_path, row) -> None:
     found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
     assert found == []
     assert problems != ""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_sentences_that_a_column_called_id_numbers_in_words_are_not_read_as_one(tmp_path, first) -> None:
+    rows = [("id", "word", "tag"), *((f"Sentence: {number}", *rest) for number, *rest in map(str.split, ROWS))]
+    text = "".join("\t".join(row if first else (*row[1:], row[0])) + "\n" for row in rows)
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    said = f"column {1 if first else 3} (id) names the sentence or document of each word"
+    assert (found, said in problems) == ([], True)

@@ -76,6 +76,7 @@ def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) ->
         name = header[column].strip(BLANKS) if column < len(header) else ""
         named = names_sentences(name) or names_documents(name)
         numbers = (may_number_sentences(name) if header else not columns.has_heads(column)) and columns.goes_on(column)
+        numbers = numbers or (may_number_sentences(name) and _differs(columns, column) and columns.are_numbered(column))
         if column in taken or not (_differs(columns, column) if named else numbers):
             continue
         if not header and not columns.goes_far(column):
