@@ -109,13 +109,17 @@ class Columns:
         far = len(counts) == 1 or max(counts) > 2
         return far and self._steps(column) == {0, 1} and not self._are_of_words(column)
 
-    def are_numbered(self, column: int) -> bool:
-        """Whether the cells of a column are one text with other numbers in it, of which each stands on lines that
-        follow one another (``Sentence: 1``)."""
+    def in_runs(self, column: int) -> bool:
+        """Whether each cell of a column stands on lines that follow one another, on two of them on average, as the
+        names of sentences and documents do."""
         cells = [cell for sentence in self.cells(column) for cell in sentence]
         runs = [cell for cell, _ in groupby(cells)]
-        stems = {_DIGITS.sub("", cell) for cell in cells}
-        return len(stems) == 1 and stems != {""} and len(runs) == len(set(runs)) and 2 * len(runs) <= len(cells)
+        return len(runs) == len(set(runs)) and 2 * len(runs) <= len(cells)
+
+    def are_numbered(self, column: int) -> bool:
+        """Whether the cells of a column are one text with other numbers in it, and come in runs (``Sentence: 1``)."""
+        stems = {_DIGITS.sub("", cell) for cell in self.counts(column)}
+        return len(stems) == 1 and stems != {""} and self.in_runs(column)
 
     def goes_far(self, column: int) -> bool:
         """Whether the numbers of a column that goes on are of several blocks, or those of one are many enough to be of
