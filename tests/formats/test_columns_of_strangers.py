@@ -5,6 +5,7 @@ import re
 import pytest
 
 from rnr.corpus.formats.columns.between import BETWEEN, NUMBERED
+from rnr.corpus.formats.columns.reading import UNDIVIDED
 from tests.reading_files import read, written
 
 IDA = ("Ida Noor ran", [("Ida Noor", "PER")])
@@ -299,3 +300,10 @@ def test_a_label_that_holds_what_only_looks_like_another_tag_is_one(tmp_path, la
     text = f"Ida\tB-{label}\nNoor\tI-{label}\nran\tO\n\nBo\tB-{label}\nsat\tO\n"
     found, problems, _ = read(written(tmp_path / "a.tsv", text))
     assert (found, problems) == ([("Ida Noor ran", [("Ida Noor", label)]), ("Bo sat", [("Bo", label)])], "")
+
+
+def test_undivided_sentences_of_label_studio_are_still_read_and_noted(tmp_path) -> None:
+    text = "-DOCSTART- -X- O\n我在厦门大学工作了 -X- _ B-ORG\n， -X- _ O\n今天天气很好啊 -X- _ O\n\n"
+    found, problems, notes = read(written(tmp_path / "a.conll", text))
+    assert (found, problems) == ([("我在厦门大学工作了，今天天气很好啊", [("我在厦门大学工作了", "ORG")])], "")
+    assert UNDIVIDED in notes

@@ -163,7 +163,8 @@ def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[in
         raise ValueError("there is no column beside that of the tags")
     token, doubt = (free[0], "") if named else find_words(columns, free)
     refuse_no_words(columns.counts(token))
-    refuse_sentences(columns, token, free)
+    if not is_label_studio(columns.sentences):  # which does not divide Chinese
+        refuse_sentences(columns, token, free)
     return token, doubt + undivided(columns, header, {*taken, token})
 
 
