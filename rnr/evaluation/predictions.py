@@ -1,5 +1,6 @@
 """Read and write prediction files: JSON lines with the fields of ``_FIELDS``; ``text`` is the whole completion."""
 
+import codecs
 import reprlib
 import sys
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from rnr.types import Answer, Decoding, Example
 UNCALIBRATED = "uncalibrated"
 """The folder, beside a run's predictions, of the same answers with the policy's own labels."""
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
+_BEFORE_JSON = codecs.BOM_UTF8 + b" \t\r\n"
 _LARGEST = sys.float_info.max
 _ROUNDED = 1e-6
 """Tolerance for probabilities outside 0 to 1, which are sums of floats."""
@@ -65,7 +67,18 @@ def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Predi
 
     Raises ValueError, naming file and row, for a row that is not a prediction for one of these sentences.
     """
-    return predictions_of(numbered_rows(unpacked(file, file.read_bytes()).splitlines(), file), file, examples)
+    return predictions_of(numbered_rows(prediction_lines(file), file), file, examples)
+
+
+def prediction_lines(file: Path) -> list[bytes]:
+    """The lines of a file of predictions; raises ValueError for a file that does not begin as JSON does."""
+    content = unpacked(file, file.read_bytes())
+    if content.lstrip(_BEFORE_JSON)[:1] not in (b"{", b"[", b""):
+        raise ValueError(
+            f"{file}: predictions are JSON lines, an object each; `python -m scripts.data convert {file} --to jsonl "
+            "--out found.jsonl` writes those in another format so"
+        )
+    return content.splitlines()
 
 
 def predictions_of(

@@ -19,12 +19,11 @@ from typing import Any
 from rnr.corpus.formats.entities.names import own_entity
 from rnr.corpus.formats.entities.plain_rows import GROUPS
 from rnr.corpus.formats.examples import TWICE, Place, mention_of
-from rnr.corpus.formats.files.opening import unpacked
 from rnr.corpus.formats.rows import numbered_rows
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.matching import folded, places_of, stripped
 from rnr.corpus.report import Reading
-from rnr.evaluation.predictions import Prediction, is_number, predictions_of
+from rnr.evaluation.predictions import Prediction, is_number, prediction_lines, predictions_of
 from rnr.evaluation.tool_checks import Checks
 from rnr.files.jsonl import strict_json
 from rnr.messages import counted
@@ -67,7 +66,7 @@ def read_any(
     row, for what cannot be read, for a sentence that is not in the data, for offsets that do not match the given text,
     and for a file most of whose mentions begin or end inside a word.
     """
-    rows = list(numbered_rows(unpacked(file, file.read_bytes()).splitlines(), file))
+    rows = list(numbered_rows(prediction_lines(file), file))
     if not rows or rows[0][1].keys() >= OWN:
         notes = (f"{file} was written by RNR: --rename has no effect on it",) if renamed else ()
         return Foreign(predictions=predictions_of(rows, file, examples), tool=False, offsets=False, notes=notes)
@@ -164,15 +163,17 @@ def _mentions(
     if (error := row.get("error")) and error not in ERRORS:
         place.note(FAILED, strict_json(error)[:80])
     mentions: list[Mention] = []
+    there: set[Mention] = set()
     scores: list[float | None] = []
     for number, item in enumerate(given):
         mention = _mention(item, f"{field}[{number}]", sentence, names, place)
         if mention is None:
             continue
-        if mention.grounded and mention in mentions:
+        if mention.grounded and mention in there:
             place.note(TWICE, f"{mention.text!r} as {mention.label}")
             continue
         mentions.append(mention)
+        there.add(mention)
         checks.place(mention, item, sentence, place.number)
         scores.append(checks.score(_score(item), place.number))
     return mentions, scores

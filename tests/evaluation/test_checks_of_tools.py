@@ -10,6 +10,7 @@ from rnr.evaluation.scoring import report
 from rnr.evaluation.tool_checks import NO_CONFIDENCES
 from rnr.evaluation.tool_predictions import FAILED, read_any
 from rnr.types import Example, Mention
+from scripts.data import main as convert
 from scripts.evaluate import main
 from tests.jsonl import write_jsonl
 
@@ -189,3 +190,38 @@ def test_of_our_own_entities_the_f1_to_quote_is_that_of_texts(tmp_path, capsys) 
     file = _file(tmp_path, _PREDICT | {"entities": [one | alignment for one in entities], "finished": True})
     assert main(["--predictions", str(file), "--data", str(data)]) == 0
     assert "F1 to quote: exact" in capsys.readouterr().out
+
+
+def test_many_mentions_of_a_row_are_not_compared_with_each_other(tmp_path, monkeypatch) -> None:
+    sentence = "Ada " * 2000
+    rows = {"text": sentence, "entities": [[at, at + 3, "person"] for at in range(0, len(sentence), 4)]}
+    example = Example(uid="a/1", sentence=sentence, schema=("person",), mentions=(), source="a")
+    compared: list[None] = []
+    equal = Mention.__eq__
+    monkeypatch.setattr(Mention, "__eq__", lambda one, other: compared.append(None) or equal(one, other))
+    found = read_any(_file(tmp_path, rows), [example])
+    assert len(found.predictions["a/1"].answer.mentions) == 2000
+    assert len(compared) < 20_000  # a pass over all mentions for each would be 2 million
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+def test_predictions_in_utf_16_are_read(tmp_path, encoding) -> None:
+    file = _file(tmp_path, _row((0, 12), (25, 31)))
+    file.write_bytes(file.read_bytes().decode().encode(encoding))  # as PowerShell writes what is printed
+    assert [mention.text for mention in read_any(file, [EXAMPLE]).predictions["a/1"].answer.mentions] == [
+        "Ada Lovelace",
+        "London",
+    ]
+
+
+def test_predictions_in_columns_are_told_to_be_converted_which_helps(tmp_path) -> None:
+    lines = ("Ada\tB-person", "Lovelace\tI-person", "was\tO", "in\tO", "Rome\tO", "now\tO", ".\tO")
+    file = tmp_path / "found.conll"
+    file.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"predictions are JSON lines.*data convert .*found.conll --to jsonl --out"):
+        read_any(file, [EXAMPLE])
+    rows = tmp_path / "found.jsonl"
+    assert convert(["convert", str(file), "--to", "jsonl", "--out", str(rows)]) == 0
+    example = Example(uid="a/1", sentence="Ada Lovelace was in Rome now .", schema=("person",), mentions=(), source="a")
+    found = read_any(rows, [example]).predictions["a/1"].answer.mentions
+    assert found == (Mention(text="Ada Lovelace", label="person", start=0, end=12),)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from rnr.corpus.formats.columns.between import BETWEEN, NUMBERED
+from rnr.corpus.formats.columns.reading import UNDIVIDED
 from tests.reading_files import read, written
 
 IDA = ("Ida Noor ran", [("Ida Noor", "PER")])
@@ -241,3 +242,68 @@ def test_numbers_of_words_that_begin_anew_without_a_blank_line_are_told(tmp_path
     assert (found, "column 1 numbers the words of a sentence and begins again" in problems) == ([], True)
     divided = lines.replace(f"O\n{first}", f"O\n\n{first}")
     assert read(written(tmp_path / "b.tsv", divided))[1] == ""
+
+
+@pytest.mark.parametrize("links", ["before", "behind"])
+def test_links_with_the_letters_of_tags_are_not_read_before_the_labels_beside_them(tmp_path, links) -> None:
+    rows = [("EU", "B-European_Union", "B-ORG"), ("met", "O", "O"), ("German", "B-Germany", "B-LOC"), (".", "O", "O")]
+    rows += [("Ida", "B-Ida_Noor", "B-PER"), ("Noor", "I-Ida_Noor", "I-PER"), ("ran", "O", "O")]
+    order = slice(None, None, 1 if links == "before" else -1)  # CleanCoNLL has the links before its labels
+    text = "".join("\t".join((word, *(link, tag)[order])) + "\n" for word, link, tag in rows)
+    found, problems, notes = read(written(tmp_path / "a.conll", text))
+    mentions = [("EU", "ORG"), ("German", "LOC"), ("Ida Noor", "PER")]
+    assert (found, problems) == ([("EU met German . Ida Noor ran", mentions)], "")
+    here, there = (3, 2) if links == "before" else (2, 3)
+    assert f"2 columns hold tags: column {here} is read, {there} not (--tag-column N)" in notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text\tlabel\nIda Noor ran to Oslo\tPERSON\nNobody came\tO\nOslo is far\tLOC\nWe met\tO\n",
+        "Ida and Bo ran\tPER\tO\tPER\tO\nBo sat down there\tPER\tO\tO\tO\nHe met Ida now\tO\tO\tPER\tO\n",
+        "Bo sat\tPER\nWe met\tO\nHe ran\tO\n",
+        "我在厦门工作了三年\tLOC\n今天天气很好啊\tO\n你吃饭了吗\tO\n",
+    ],
+)
+def test_sentences_with_a_label_each_are_no_words(tmp_path, text) -> None:
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert (found, "column 1 holds whole sentences and no words" in problems) == ([], True)
+
+
+def test_numbers_of_sentences_are_no_words_beside_these(tmp_path) -> None:
+    text = "id\tsentence\ttype\n1\tIda Noor ran to Oslo\tPER\n2\tNobody came to us\tO\n3\tOslo is far\tLOC\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert (found, "column 2 holds whole sentences and no words" in problems) == ([], True)
+
+
+def test_words_that_hold_a_space_are_read(tmp_path) -> None:
+    text = "I live in\tO\nNew York\tLOC\nand work at\tO\nAcme Inc\tORG\n\nBo Noor\tPER\nsat\tO\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    mentions = [("New York", "LOC"), ("Acme Inc", "ORG")]
+    both = [("I live in New York and work at Acme Inc", mentions), ("Bo Noor sat", [("Bo Noor", "PER")])]
+    assert (found, problems) == (both, "")
+
+
+def test_empty_nodes_of_conll_u_are_left_out_and_counted(tmp_path) -> None:
+    text = "1\tIda\tB-PER\n2\tNoor\tI-PER\n2.1\tis\tO\n3\tran\tO\n\n1\tBo\tB-PER\n1.1\tKim\tI-PER\n2\tsat\tO\n\n"
+    found, problems, notes = read(written(tmp_path / "a.conllu", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert (
+        "2 empty nodes of CoNLL-U (3.1), which stand for no word of the text, were left out (row 1: 2.1; row 6: 1.1)"
+        in notes
+    )
+
+
+@pytest.mark.parametrize("label", ["vitamin_B-12", "ART_WORK", "I_beam", "PER_O", "LOC_LOC"])
+def test_a_label_that_holds_what_only_looks_like_another_tag_is_one(tmp_path, label) -> None:
+    text = f"Ida\tB-{label}\nNoor\tI-{label}\nran\tO\n\nBo\tB-{label}\nsat\tO\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([("Ida Noor ran", [("Ida Noor", label)]), ("Bo sat", [("Bo", label)])], "")
+
+
+def test_undivided_sentences_of_label_studio_are_still_read_and_noted(tmp_path) -> None:
+    text = "-DOCSTART- -X- O\n我在厦门大学工作了 -X- _ B-ORG\n， -X- _ O\n今天天气很好啊 -X- _ O\n\n"
+    found, problems, notes = read(written(tmp_path / "a.conll", text))
+    assert (found, problems) == ([("我在厦门大学工作了，今天天气很好啊", [("我在厦门大学工作了", "ORG")])], "")
+    assert UNDIVIDED in notes

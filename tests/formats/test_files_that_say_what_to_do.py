@@ -431,6 +431,8 @@ def test_texts_alone_with_names_marked_inside_are_told_so(tmp_path, content, sai
         ),
         ("a.tsv", "Ida\tB-PER\nof\tI-PER B-GPE\nran\tO\n", "found tag 'I-PER B-GPE'; the word has several tags"),
         ("a.tsv", "Ida\tB-PER\nof\tI-PER#B-GPE\nran\tO\n", "found tag 'I-PER#B-GPE'; the word has several tags"),
+        ("a.tsv", "Ida_Noor\tB-PER_I-PER\nran\tO\nBo\tB-PER\n", "found tag 'B-PER_I-PER'; the word has several tags"),
+        ("a.tsv", "in_Oslo\tO_O\nIda\tB-PER\nran\tO\n", "found tag 'O_O'; the word has several tags"),
         ("a.tsv", "Ida ran\tB-PER 0\n", "several tags are in a cell (B-PER 0): write O for '0'"),
         ("a.tsv", "Ida ran\tB-PER Other\nBo sat\tB-PER Other\n", "(B-PER Other): write O for 'Other'"),
         ("a.tsv", "text\tlabels\nHe ran\t0 0\nBo sat\tB-PER 0\n", "(B-PER 0): write O for '0'"),

@@ -182,3 +182,17 @@ def test_a_first_word_outside_of_mentions_is_no_header_of_pandas_where_0_is_o(tm
 def test_the_numbers_of_pandas_are_a_header_where_0_is_o_too(tmp_path, header) -> None:
     rows = f"{header}\nAda\tB-PER\nran\t0\n\nBo\tB-PER\nsat\t0\n"
     assert read(written(tmp_path / "a.tsv", rows))[:2] == ([ADA, BO], "")
+
+
+def test_sentences_end_where_hipe_says_so_without_a_blank_line(tmp_path) -> None:
+    rows = [("Ida", "B-pers", "_"), ("Noor", "I-pers", "_"), ("ran", "O", "NoSpaceAfter"), (".", "O", "EndOfSentence")]
+    rows += [("Mr.", "B-pers", "PySBDSegment"), ("Bo", "I-pers", "_"), ("sat", "O", "EndOfLine|PySBDSegment")]
+    text = "".join(f"{word}\t{tag}\tO\t_\t{misc}\n" for word, tag, misc in rows)
+    comment = "# hipe2022:document_id = d{}\n"
+    header = "TOKEN\tNE-COARSE-LIT\tNE-NESTED\tNEL-LIT\tMISC\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", header + f"{comment.format(1)}{text}\n" + text))
+    both = [("Ida Noor ran.", [("Ida Noor", "pers")]), ("Mr. Bo sat", [("Mr. Bo", "pers")])]
+    assert (found, problems) == (both * 2, "")
+    assert "one sentence" not in notes
+    broken = text.replace("sat\tO", "sat\tX-Y")
+    assert "line 8: expected a tag" in read(written(tmp_path / "b.tsv", header + broken))[1]

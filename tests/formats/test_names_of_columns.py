@@ -31,6 +31,8 @@ def _table(header: str, *, mark: str) -> str:
         "sentence=sent_idx,word=text,tag=label",
         "tag=gold_label,word=gold_token,sentence=sent_idx",  # FiNER-ORD
         "word=word,tag=slot,sentence=sent_id",
+        "sentence=doc_sent_id,word=word,tag=tag",
+        "word=word,tag=tag,sentence=globalSentenceIndex",
     ],
 )
 def test_a_table_is_read_whatever_its_columns_are_called(tmp_path, header, ending) -> None:
@@ -188,7 +190,7 @@ def test_numbers_of_sentences_behind_words_and_tags_are_refused_without_a_header
     few = "\n".join(map(mark.join, rows[:4])) + "\n"
     found, problems, notes = read(written(tmp_path / "b.tsv", few))
     assert (found, problems) == ([("Ada ran Ada ran", [("Ada", "PER"), ("Ada", "PER")])], "")
-    assert "column 3 has numbers that stay or go up by one: if they are those of sentences, put a blank line" in notes
+    assert "column 3 stays the same or goes up by one: if it tells the sentences, put a blank line between" in notes
     yes_or_no = few.replace("\nAda", "\n\nAda")
     assert read(written(tmp_path / "c.tsv", yes_or_no))[:2] == ([ADA, ADA], "")
 
@@ -206,7 +208,7 @@ def test_numbers_of_sentences_behind_words_and_tags_are_refused_without_a_header
 def test_numbers_that_go_up_in_few_lines_are_noted_and_read(tmp_path, lines, sentence, place) -> None:
     found, problems, notes = read(written(tmp_path / "a.tsv", lines))
     assert (found, problems) == ([(sentence, [(place, "LOC")])], "")
-    assert "has numbers that stay or go up by one" in notes
+    assert "stays the same or goes up by one" in notes
 
 
 def test_heads_of_conll_u_are_no_numbers_of_sentences(tmp_path) -> None:
@@ -315,3 +317,28 @@ def test_lists_of_something_else_are_no_tags(tmp_path, row) -> None:
     found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
     assert found == []
     assert problems != ""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_sentences_that_a_column_called_id_numbers_in_words_are_not_read_as_one(tmp_path, first) -> None:
+    rows = [("id", "word", "tag"), *((f"Sentence: {number}", *rest) for number, *rest in map(str.split, ROWS))]
+    text = "".join("\t".join(row if first else (*row[1:], row[0])) + "\n" for row in rows)
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    said = f"column {1 if first else 3} (id) names the sentence or document of each word"
+    assert (found, said in problems) == ([], True)
+
+
+@pytest.mark.parametrize("key", ["s{}", "{}e4f-ab", "doc7 part {}"])
+@pytest.mark.parametrize("header", ["token\tsample\ttag\n", ""])
+def test_names_of_sentences_without_a_blank_line_between_them_are_not_passed_over(tmp_path, header, key) -> None:
+    rows = [(word, key.format(number), tag) for number in range(10) for word, tag in (("Ada", "B-PER"), ("ran", "O"))]
+    text = header + "".join("\t".join(row) + "\n" for row in rows)
+    found, problems, _ = read(written(tmp_path / "a.conll", text))
+    called = "column 2 (sample)" if header else "column 2"
+    assert (found, f"{called} names the sentence or document of each word" in problems) == ([], True)
+    few = header + "".join("\t".join(row) + "\n" for row in rows[:4])
+    found, problems, notes = read(written(tmp_path / "b.conll", few))
+    assert (found, problems) == ([("Ada ran Ada ran", [("Ada", "PER"), ("Ada", "PER")])], "")
+    assert "column 2 stays the same or goes up by one: if it tells the sentences, put a blank line between" in notes
+    blank = text.replace("\tO\nAda", "\tO\n\nAda")
+    assert read(written(tmp_path / "c.conll", blank))[:2] == ([ADA] * 10, "")

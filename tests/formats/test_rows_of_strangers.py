@@ -428,3 +428,54 @@ def test_an_answer_of_comprehend_is_read_with_its_text(tmp_path, beside) -> None
     found.append({"BeginOffset": 16, "EndOffset": 20, "Type": "LOC"})
     rows = [beside | {"Entities": found}, {"text": "Nobody ran", "Entities": []}]
     assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([(TEXT, [IDA, OSLO]), ("Nobody ran", [])], "")
+
+
+def test_spans_over_tokens_are_read_beside_a_text_where_each_names_its_own(tmp_path) -> None:
+    row = {
+        "tokens": ["Yet", "we", "won", ",", "Ada", "."],
+        "sentence": "Yet we won, Ada.",
+        "entity_mentions": [
+            {"text": "we", "entity_type": "GPE", "start": 1, "end": 2},
+            {"text": "Ada", "entity_type": "PER", "start": 4, "end": 5},
+        ],
+    }
+    empty = {"tokens": ["Nobody", "."], "sentence": "Nobody.", "entity_mentions": []}
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [row, empty]))  # OneIE
+    assert (found, problems) == ([("Yet we won, Ada.", [("we", "GPE"), ("Ada", "PER")]), ("Nobody.", [])], "")
+    row["entity_mentions"][0]["end"] = 3
+    assert "entity 'we' is not at [1:3]" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
+def test_places_in_characters_stay_so_beside_tokens(tmp_path) -> None:
+    row = {
+        "tokens": ["Ada", "ran"],
+        "text": "Ada ran",
+        "entities": [{"text": "Ada", "label": "PER", "start": 0, "end": 3}],
+    }
+    assert read(written(tmp_path / "a.jsonl", [row]))[:2] == ([ADA], "")
+
+
+def test_entities_of_annotators_that_are_a_level_deeper_say_so(tmp_path) -> None:
+    mention = {"entity_type": "PER", "start_offset": 0, "end_offset": 3, "span_text": "Ada"}
+    row = {"text": "Ada ran", "annotations": {"annotator1": {"entity_mentions": [mention]}}}  # the benchmark TAB
+    said = "the entities are a level deeper, in 'entity_mentions': list those of one annotator as 'entities'"
+    assert said in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
+def test_tags_that_are_numbers_are_said_to_be_so_beside_a_list_of_their_names(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "tags": [1, 0], "labels": ["O", "B-PER", "I-PER"]}
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert "row 1: tags are numbers without names: name them in the order of their numbers by --labels" in problems
+
+
+def test_a_tag_called_as_a_column_is_no_header_in_a_row(tmp_path) -> None:
+    row = {"tokens": ["Ada", "lief", "."], "tags": ["NE", "VVFIN", "$."]}
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert problems.endswith("token 1: expected a tag such as O, B-person or I-person, found tag 'NE'")
+
+
+@pytest.mark.parametrize("span", [[4], [4, 5, 6]])
+def test_a_place_that_lists_tokens_says_so(tmp_path, span) -> None:
+    row = {"sentence": "wake me up at nine am", "entities": [{"span": span, "type": "time"}]}  # SLURP
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert f"must be one [start, end], found {span}; if it lists the tokens of the mention, write where" in problems

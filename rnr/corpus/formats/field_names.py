@@ -23,7 +23,9 @@ _TAG = re.compile(
     rf"(?:gold|true|correct)?(?:{_SCHEME}{{1,2}}|{_SCHEME}{{0,2}}(?:word|token|seq|sequence)?(?:tags?|labels?))"
 )
 _ENTITY = re.compile(r"entit(?:y|ies)")
-_SENTENCE = re.compile(rf"(?:sentences?|sents?|utterance|utt)({_NUMBER}?)|s(?:id|idx|no|num|#)")
+_SENTENCE = re.compile(
+    rf"(?:doc|document|text|global|orig|original)?(?:sentences?|sents?|utterance|utt)({_NUMBER}?)|s(?:id|idx|no|num|#)"
+)
 _DOCUMENT = re.compile(
     rf"(?:documents?|docs?|files?|filename|(?:file|document|doc|text|tweet|post|message|article|paper|abstract|note|"
     rf"report|review|comment|paragraph|para){_NUMBER})"

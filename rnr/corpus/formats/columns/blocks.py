@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.columns.layout import Layout
-from rnr.corpus.formats.columns.word_parts import surface
+from rnr.corpus.formats.columns.word_parts import EMPTY_NODES, surface
 from rnr.corpus.formats.columns.words import without_prefix
 from rnr.corpus.formats.tags.reading import NAMED_AGAIN, OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
 from rnr.messages import counted
@@ -22,6 +22,9 @@ _DOCUMENT = re.compile(
 _AFTER_DOC = tuple(f"{mark}{what}" for mark in ("", "-", "_") for what in ("start", "end"))
 _NAMED = re.compile(r"[BIESLUMW][-_]\S+")
 _MARK = re.compile(r"</?\w+[^<>]*>")
+_ENDS = ("EndOfSentence", "PySBDSegment")
+_END = re.compile(rf"[\t|](?:{'|'.join(_ENDS)})(?:\||\s*$)")
+"""What HIPE writes in the last column where a sentence ends."""
 COMMENTS = "lines that begin with '#' were read as comments and dropped"
 TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
@@ -81,6 +84,7 @@ def divided(whole: Block) -> Iterator[Block]:
         yield whole
         return
     unusual = "\ufeff" in text or (may_mark_documents(text) and _DOCUMENT.search(text) is not None)
+    unusual = unusual or any(mark in text for mark in _ENDS)
     for part in text.split("\n\n"):
         if unusual or part[:1] in " \t\n" or part[-1:] in "\n\t " or "\n " in part or "\n\t" in part:
             yield from _by_lines(part, number)
@@ -90,14 +94,15 @@ def divided(whole: Block) -> Iterator[Block]:
 
 
 def _by_lines(part: str, number: int) -> Iterator[Block]:
-    """The blocks of lines among which blank ones have spaces, or documents begin."""
+    """The blocks of lines among which blank ones have spaces, documents begin, or lines say that a sentence ends."""
     kept: list[str] = []
     start = number
     lines = part.split("\n")
     for at, (line, below) in enumerate(zip(lines, [*lines[1:], ""], strict=True), number):
         if line.strip(f"{BLANKS}\ufeff") and not document_mark(line, below, first=not kept):
             kept.append(line)
-            continue
+            if not _END.search(line) or "\tI-" in below:  # which a program may have set inside of a name
+                continue
         if kept:
             yield Block(start, "\n".join(kept))
             kept = []
@@ -162,6 +167,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         numbers = [block.number] * len(numbers)
     lines, cells, words_of = numbers, columns[layout.tag], list[int]()
     if layout.running >= 0 and any("-" in cell or "." in cell for cell in columns[layout.running]):
+        notes.extend((EMPTY_NODES, cell) for cell in columns[layout.running] if "." in cell)
         found, tagged, words_of = surface(list(zip(numbers, zip(*columns, strict=True), strict=True)), layout)
         if not found:  # nothing but empty nodes
             return Tagged(block.number, notes=notes), []

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 BLANKS = " \t"
 """What divides columns; any other white space may stand inside a token."""
@@ -16,6 +16,7 @@ _MANY = 20
 """In so few lines numbers that stay or go up may be anything."""
 _OF_CONLL_U = 10
 
+_DIGITS = re.compile(r"\d+")
 _RANGE = re.compile(r"(\d+)[-.](\d+)")
 _OLD_WEBANNO = re.compile(r"(\d+)-(\d+)")
 
@@ -107,6 +108,18 @@ class Columns:
         counts = [len(set(cells)) for cells in self.cells(column)]
         far = len(counts) == 1 or max(counts) > 2
         return far and self._steps(column) == {0, 1} and not self._are_of_words(column)
+
+    def in_runs(self, column: int) -> bool:
+        """Whether each cell of a column stands on lines that follow one another, on two of them on average, as the
+        names of sentences and documents do."""
+        cells = [cell for sentence in self.cells(column) for cell in sentence]
+        runs = [cell for cell, _ in groupby(cells)]
+        return len(runs) == len(set(runs)) and 2 * len(runs) <= len(cells)
+
+    def are_numbered(self, column: int) -> bool:
+        """Whether the cells of a column are one text with other numbers in it, and come in runs (``Sentence: 1``)."""
+        stems = {_DIGITS.sub("", cell) for cell in self.counts(column)}
+        return len(stems) == 1 and stems != {""} and self.in_runs(column)
 
     def goes_far(self, column: int) -> bool:
         """Whether the numbers of a column that goes on are of several blocks, or those of one are many enough to be of

@@ -51,19 +51,21 @@ def named_words(header: Sequence[str]) -> list[int]:
 
 
 def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) -> str:
-    """A note on columns of numbers that may be those of sentences, in too few lines to tell.
+    """A note on columns that may number or name sentences, in too few lines to tell.
 
-    Raises ValueError where a column that the header calls the sentences or documents of the words, or one without a
-    header that numbers them, tells more of them than blank lines divide.
+    Raises ValueError where a column that the header calls the sentences or documents of the words, or one that numbers
+    them, or in a file without a blank line one that may name them, tells more of them than blank lines divide.
     """
     may_be = []
     for column in range(columns.width):
         name = header[column].strip(BLANKS) if column < len(header) else ""
         named = names_sentences(name) or names_documents(name)
-        numbers = (may_number_sentences(name) if header else not columns.has_heads(column)) and columns.goes_on(column)
-        if column in taken or not (_differs(columns, column) if named else numbers):
+        sure = _differs(columns, column) if named else _numbers(columns, column, name)
+        alone = len(columns.sentences) == 1 and not columns.has_heads(column)
+        in_runs = alone and _differs(columns, column) and columns.in_runs(column)
+        if column in taken or not (sure or in_runs):
             continue
-        if not header and not columns.goes_far(column):
+        if not (sure and header) and not columns.goes_far(column):
             may_be.append(str(column + 1))
             continue
         called = f" ({name})" if name else ""
@@ -72,8 +74,17 @@ def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) ->
             "line between some of them: put one between sentences, or divide the columns by tabs and name them in the "
             "first line (sentence_id, word, tag)"
         )
-    said = ", and column {} has numbers that stay or go up by one: if they are those of sentences, put a blank line "
-    return f"{said}between these".format(" and ".join(may_be)) if may_be else ""
+    said = ", and column {} stays the same or goes up by one: if it tells the sentences, put a blank line between these"
+    return said.format(" and ".join(may_be)) if may_be else ""
+
+
+def _numbers(columns: Columns, column: int, name: str) -> bool:
+    """Whether a column numbers sentences, as far as its name says, if it has one."""
+    if name and not may_number_sentences(name):
+        return False
+    if not name and columns.has_heads(column):
+        return False
+    return columns.goes_on(column) or (bool(name) and _differs(columns, column) and columns.are_numbered(column))
 
 
 def _differs(columns: Columns, column: int) -> bool:

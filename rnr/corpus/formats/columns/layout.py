@@ -18,6 +18,7 @@ from rnr.corpus.formats.columns.cells import (
 )
 from rnr.corpus.formats.columns.headers import doubtful_first, is_header, named_words, undivided, unlike_the_rest
 from rnr.corpus.formats.columns.tag_columns import find_tags
+from rnr.corpus.formats.columns.unknown import refuse_sentences
 from rnr.corpus.formats.columns.words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words, refuse_places
 
 _UNEVEN = 0.01
@@ -162,6 +163,8 @@ def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[in
         raise ValueError("there is no column beside that of the tags")
     token, doubt = (free[0], "") if named else find_words(columns, free)
     refuse_no_words(columns.counts(token))
+    if not is_label_studio(columns.sentences):  # which does not divide Chinese
+        refuse_sentences(columns, token, free)
     return token, doubt + undivided(columns, header, {*taken, token})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rnr.corpus.formats.columns.brackets import are_brackets
-from rnr.corpus.formats.columns.cells import Columns, place_of, without_spacing
+from rnr.corpus.formats.columns.cells import BLANKS, Columns, place_of, without_spacing
 from rnr.corpus.formats.columns.headers import named_words
 from rnr.corpus.formats.columns.unknown import no_tags, refuse_divided
 from rnr.corpus.formats.field_names import is_predicted, names_tags
@@ -19,6 +19,9 @@ _NAMED = ("ner=", "ne=", "name=", "entity=")
 _OF_NAMES = ("ner=", "ne=")
 """Keys whose values are labels alone even where no other token has the key."""
 _LABEL = re.compile(r"[^\W\d_][\w-]*")
+_TAG = re.compile(r"[BSUbsu][-_/:|]")
+_SAME, _LINKED = 4, 0.3
+"""So many letters at the beginning tell that a label is the name of its words, and such a share that all labels are."""
 _OFTEN = 0.4
 """Share of the cells that are O in a column of names, at least, and never in one of words."""
 
@@ -42,7 +45,7 @@ def find_tags(
     gold = {column: tags for column, tags in marked.items() if not is_predicted(header[column : column + 1])} or marked
     named = {column: tags for column, tags in gold.items() if any(map(names_tags, header[column : column + 1]))}
     naming = {column: tags for column, tags in (named or gold).items() if tags.labels} or gold
-    naming = {column: tags for column, tags in naming.items() if tags.usual} or naming
+    naming = _without_links(columns, {column: tags for column, tags in naming.items() if tags.usual} or naming)
     if naming:
         # Where there are several, the first is the outer one of nested names, and gold beside a prediction.
         tag = _of_labels_alone(naming, header) if next(iter(naming.values())).bare else min(naming)
@@ -69,6 +72,21 @@ def _labelled(entities: Mapping[int, "_Tags"], header: Sequence[str]) -> Mapping
     labelled = {column: tags for column, tags in entities.items() if tags.labels and not tags.parts_of_speech}
     named = [column for column in entities if any(map(names_tags, header[column : column + 1]))]
     return labelled if labelled and (not named or labelled.keys() & set(named)) else entities
+
+
+def _without_links(columns: Columns, found: Mapping[int, "_Tags"]) -> Mapping[int, "_Tags"]:
+    """Of several columns of tags those whose labels are no names of the things themselves (``B-Rome``), as links to
+    Wikipedia are: many of these begin as a cell beside them does."""
+    if len(found) < 2:
+        return found
+    rows = [[cell.strip(BLANKS) for cell in row] for sentence in columns.sentences for row in sentence]
+    links: set[int] = set()
+    for column in found:
+        begun = [row for row in rows if _TAG.match(row[column])]
+        alike = sum(any(cell[:_SAME] == row[column][2:][:_SAME] for cell in row if len(cell) >= _SAME) for row in begun)
+        if begun and alike >= _LINKED * len(begun):
+            links.add(column)
+    return {column: tags for column, tags in found.items() if column not in links} or found
 
 
 def _of_labels_alone(found: Mapping[int, "_Tags"], header: Sequence[str]) -> int:

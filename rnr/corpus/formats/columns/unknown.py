@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from rnr.corpus.formats.columns.cells import Columns
+from rnr.corpus.formats.columns.cells import Columns, by_blanks
 from rnr.corpus.formats.doubtful import MARKS
 from rnr.corpus.formats.files.csv_table import BETWEEN
 from rnr.corpus.formats.refusals import WRITE_OFFSETS
@@ -53,6 +53,10 @@ _QUOTED = (
     "every word is in quotation marks, as a spreadsheet writes them: write the file without "
     "(in Python `csv.writer(..., quoting=csv.QUOTE_NONE)`, in R `quote = FALSE`)"
 )
+_OF_A_SENTENCE, _FEWEST = 3, 3
+"""So many words in each of most lines, or two in every one of so many lines, are no word."""
+_UNDIVIDED = re.compile("[\u3040-\u30ff\u3400-\u9fff]{6}")
+"""So many characters of Chinese and Japanese, which has no spaces, are longer than most words."""
 _NOTHING = frozenset(
     ("none", "other", "others", "null", "nan", "na", "n/a", "0", "_", "-", "out", "outside", "x", "no", "nil", "false")
 )
@@ -78,6 +82,26 @@ def refuse_quoted(words: Counter[str]) -> None:
     """Raises ValueError for cells that all stand in quotation marks."""
     if are_quoted(words):
         raise ValueError(_QUOTED)
+
+
+def refuse_sentences(columns: Columns, token: int, free: Iterable[int]) -> None:
+    """Raises ValueError where most cells of the column of words are whole sentences, or are numbers beside such."""
+    words = columns.counts(token)
+    numbers = sum(times for word, times in words.items() if word.isdecimal())
+    for column in (token, *(free if 2 * numbers > words.total() else ())):
+        if _holds_sentences(columns.counts(column)):
+            raise ValueError(
+                f"column {column + 1} holds whole sentences and no words: a label for each is of the sentence, not of "
+                "a name in it; write {'tokens': [...], 'ner_tags': [...]} with a tag for each word, or "
+                f"{WRITE_OFFSETS.removeprefix('write ')}"
+            )
+
+
+def _holds_sentences(cells: Counter[str]) -> bool:
+    long = sum(
+        times for cell, times in cells.items() if len(by_blanks(cell)) >= _OF_A_SENTENCE or _UNDIVIDED.search(cell)
+    )
+    return 2 * long > cells.total() or (cells.total() >= _FEWEST and all(" " in cell for cell in cells))
 
 
 def refuse_divided(columns: Columns, bare: Iterable[int]) -> None:

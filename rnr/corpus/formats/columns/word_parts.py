@@ -8,6 +8,7 @@ from rnr.corpus.formats.columns.layout import Layout
 from rnr.corpus.formats.tags.reading import Tagged
 
 WIDENED = "mentions begin or end inside a word of several parts (CoNLL-U's 3-4) and were made as long as the word"
+EMPTY_NODES = "empty nodes of CoNLL-U (3.1), which stand for no word of the text, were left out"
 
 _Line: TypeAlias = tuple[int, Sequence[str]]
 """The number of a line and its cells."""

@@ -4,7 +4,7 @@ tags are among them."""
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from rnr.corpus.formats.columns.cells import Columns
 from rnr.corpus.formats.columns.unknown import refuse_quoted
@@ -161,10 +161,8 @@ def _is_constant(columns: Columns, column: int) -> bool:
 
 def _is_name(columns: Columns, column: int) -> bool:
     """Whether the cells of a column come in runs, as the names of sentences and documents do."""
-    cells = [cell for sentence in columns.cells(column) for cell in sentence]
-    runs = [cell for cell, _ in groupby(cells)]
-    told = len(cells) >= _FEWEST and any(len(sentence) > 1 for sentence in columns.cells(column))
-    return told and len(runs) == len(set(runs)) and 2 * len(runs) <= len(cells)
+    sizes = [len(sentence) for sentence in columns.sentences]
+    return sum(sizes) >= _FEWEST and max(sizes) > 1 and columns.in_runs(column)
 
 
 def _refuse_names(columns: Columns, column: int) -> None:

@@ -65,6 +65,7 @@ LIKE_A_PLACE = (
     "number 'start' where it is meant"
 )
 _PIECES = "list what occurs at several places once for each; a mention in several pieces is no one text"
+_TOKENS = "if it lists the tokens of the mention, write where these begin and end in characters"
 _RANGE = re.compile(r"\W*(\d{1,9})\W+(\d{1,9})\W*")
 _FEW = 10
 _Names: TypeAlias = tuple[str, ...]
@@ -228,7 +229,8 @@ def _pair(value: list[Any], place: str) -> dict[str, Any]:
     if len(value) == 1 and isinstance(value[0], dict) and (found := _two_numbers(value[0])) is not None:
         value = [next(found[name] for name in (end, f"{end}_offset") if name in found) for end in ("start", "end")]
     if len(value) != 2 or any(isinstance(part, (list, dict)) for part in value):
-        raise ValueError(f"{place} must be one [start, end], found {value}; {_PIECES}")
+        advice = _TOKENS if all(map(is_number, value)) else _PIECES
+        raise ValueError(f"{place} must be one [start, end], found {value}; {advice}")
     return {"start": value[0], "end": value[1]}
 
 

@@ -71,11 +71,17 @@ def open_bytes(file: Path) -> Iterator[IO[bytes]]:
 
 
 def unpacked(file: Path, content: bytes) -> bytes:
-    """The content of a file that was read as a whole, decompressed; raises DataError where it is broken."""
+    """The content of a file that was read as a whole: decompressed, and in UTF-8 if it is in UTF-16 or UTF-32; raises
+    DataError where it is broken."""
     try:
-        return gzip.decompress(content) if file.suffix.lower() in _COMPRESSED else content
+        found = gzip.decompress(content) if file.suffix.lower() in _COMPRESSED else content
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{file}: not a whole gzip file: {error}") from None
+    name = encoding(found[:512])
+    try:
+        return found if name.startswith("utf-8") else found.decode(name).encode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: {not_text(error, found[:512])}") from None
 
 
 @contextmanager

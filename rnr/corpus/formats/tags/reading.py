@@ -13,10 +13,11 @@ from rnr.corpus.spacing import SpaceRule, join
 OTHER_TEXT = "rows have a text that is not what their tokens say, and were read from the tokens"
 
 SEVERAL_TAGS = (
-    "; the word has several tags, as of nested names: keep one, or write {'tokens', 'entities'} for each sentence"
+    "; the word has several tags, as of nested names or of words that were joined: keep one, or write {'tokens', "
+    "'entities'} for each sentence"
 )
 NAMED_AGAIN = "the names of the columns are repeated here, as in concatenated files: remove this line"
-_DIVIDERS = re.compile(r"[\s|,;#+/]+")
+_DIVIDERS = re.compile(r"[\s|,;#+/]+|[\W_](?=[BIESLUMW]-|O(?:_|$))")
 OUTSIDE = ("O", "")
 """How a tag outside of mentions is read."""
 
@@ -109,7 +110,7 @@ def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iter
             continue
         found = read(tag) if position < len(tags) else OUTSIDE
         if found is None:
-            raise ValueError(f"{places[position]}: {_no_tag(tag)}")
+            raise ValueError(f"{places[position]}: {_no_tag(tag, places[position])}")
         letter, label = found
         continues = bool(opened) and letter in "IE" and label == opened
         if not continues:
@@ -131,7 +132,7 @@ def _spans_by_ends(tags: Sequence[str], places: Sequence[str], scheme: TagScheme
     for position, tag in enumerate((*tags, "O")):
         found = scheme.spelling.read(tag) if position < len(tags) else OUTSIDE
         if found is None:
-            raise ValueError(f"{places[position]}: {_no_tag(tag)}")
+            raise ValueError(f"{places[position]}: {_no_tag(tag, places[position])}")
         letter, label = found
         if opened and label != opened:
             if scheme.name == "IOE2":
@@ -214,9 +215,10 @@ def located(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:
     return places if not rest or rest.isspace() else None
 
 
-def _no_tag(cell: str) -> str:
-    """What is said of a cell in the column of tags that is none."""
+def _no_tag(cell: str, place: str) -> str:
+    """What is said of a cell in the column of tags, or of a tag in a row, that is none."""
     said = f"expected a tag such as O, B-person or I-person, found tag {cell!r}"
     if len(tags := _DIVIDERS.split(cell)) > 1 and all(map(is_of_names, tags)):
         return said + SEVERAL_TAGS
-    return f"{said}; {NAMED_AGAIN}" if cell.lower() in TAG_NAMES else said + looks_like_o(cell)
+    is_name = cell.lower() in TAG_NAMES and place.startswith("line")
+    return f"{said}; {NAMED_AGAIN}" if is_name else said + looks_like_o(cell)

@@ -28,6 +28,8 @@ LETTERS_LIKE_O = ("o", "\u041e", "\u039f", "\u043e", "\u03bf", "\uff2f")
 """Letters that look like O: the small one, Cyrillic, Greek and wide ones."""
 _LIKE_O = (*LETTERS_LIKE_O, "0")
 _SEVERAL = re.compile(r"[|,;#][BIESLUMWO](?:[-_]|$)|[/+ ](?:[BIESLUMW][-_]|O$)")
+_AGAIN = re.compile(r"(.+?)[\W_][BIESLUMWbieslumw][-_]\1(?![^\W_])")
+"""A label with a tag of the same one behind it: those of several words that were joined (Frog's ``B-ORG_I-ORG``)."""
 _SAME_AS = {"L": "E", "U": "S", "W": "S", "M": "I"}
 
 Kind = Literal["before", "behind", "alone", "bare"]
@@ -67,7 +69,7 @@ class Spelling:
             return None
         letter, label = (match[1], match[3]) if self.kind == "before" else (match[3], match[1])
         # Several tags in one cell, as of nested names, would otherwise be one label.
-        if letter.islower() != self.lower or _SEVERAL.search(label):
+        if letter.islower() != self.lower or _SEVERAL.search(label) or _AGAIN.match(label):
             return None
         return _SAME_AS.get(letter.upper(), letter.upper()), label
 

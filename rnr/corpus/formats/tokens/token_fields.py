@@ -58,8 +58,8 @@ def _most_telling(row: dict[str, Any], tags: list[str], tokens: str) -> list[str
     if len(tags) == 1:
         return tags
     # If a row has its tags twice, as numbers and as names, the names say more.
-    named = [name for name in tags if are_texts(row[name])]
-    same = [name for name in named or tags if len(row[name]) == len(row[tokens])] or tags
+    same = [name for name in tags if len(row[name]) == len(row[tokens])] or tags
+    same = [name for name in same if are_texts(row[name])] or same
     # "tags" may be parts of speech, and those of "ner" the names
     return [name for name in same if len(same) > 1 and any_of_names(row[name])] or same
 

@@ -247,12 +247,19 @@ def _tokens(row: dict[str, Any]) -> str:
 
 
 def _has_spans(row: Any) -> bool:
-    if not isinstance(row, dict) or _text(row):
+    """Whether a row of tokens has spans over them; beside a text only where each names its own, and is not there in
+    characters (OneIE)."""
+    if not isinstance(row, dict) or not are_texts(row.get(_tokens(row))):
         return False
-    tokens = row.get(_tokens(row))
-    if not are_texts(tokens):
-        return False
-    return bool(entity_lists(row))
+    lists = entity_lists(row)
+    return bool(lists) and (not _text(row) or _are_said(row, row[lists[0]]))
+
+
+def _are_said(row: dict[str, Any], entities: Sequence[Any]) -> bool:
+    tokens, sentence = row[_tokens(row)], _text(row) or ""
+    told = [(one["start"], one["end"], one["text"]) for one in entities if has(one, start=int, end=int, text=str)]
+    said = len(told) == len(entities) and all(text and _says(tokens[first:end], text) for first, end, text in told)
+    return said and any(sentence[first:end] != text for first, end, text in told)
 
 
 GLINER = Shape(
