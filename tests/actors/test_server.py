@@ -14,7 +14,7 @@ from actors.options import Options
 from actors.question import Limits
 from actors.server import BodyLimit, Service, routes
 from rnr.task.extraction import Entity, Extraction
-from scripts.serve import main
+from scripts.serve import _listen, main
 
 LIMITS = Limits(sentences=3, characters=40, labels=2, samples=4, waiting=3)
 
@@ -254,4 +254,10 @@ def test_an_address_that_is_taken_is_told_before_a_model_is_loaded(capsys) -> No
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert main(["no-model", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot listen at 127.0.0.1:" in capsys.readouterr().err
+
+
+def test_an_address_that_a_server_has_whose_model_is_still_loading_is_taken_too(capsys) -> None:
+    with _listen("127.0.0.1", 0) as loading:
+        assert main(["no-model", "--port", str(loading.getsockname()[1])]) == 2
     assert "cannot listen at 127.0.0.1:" in capsys.readouterr().err
