@@ -438,7 +438,7 @@ def test_a_run_in_grpo_whose_checkpoints_are_gone_does_not_begin_anew(tmp_path) 
     refuse_lost(tmp_path)  # killed before its first checkpoint
     metrics.write_text('{"stage": "sft", "step": 0}\n{"stage": "grpo", "step": 0}\n{"stage": "grpo", "step": 1}\n')
     (tmp_path / "checkpoints" / "000001-grpo-000000.corrupt").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"checkpoints has no checkpoint, but metrics.jsonl has 2 lines of GRPO: restore"):
+    with pytest.raises(ValueError, match=r"checkpoints has no checkpoint, but metrics.jsonl has 2 lines of GRPO"):
         refuse_lost(tmp_path)
     (tmp_path / "checkpoints" / "000001-grpo-000000").mkdir()
     refuse_lost(tmp_path)
