@@ -1,17 +1,21 @@
-"""The start of a command, before anything large is imported: shadowed packages, and Ctrl-C."""
+"""The start of a command, before anything large is imported (shadowed packages, Ctrl-C), and its end."""
 
 import os
 import signal
 import sys
+import threading
+import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("rnr", "rewards", "actors", "learner", "cluster")
 """The packages beside this one. A file with such a name in the working folder would be imported instead."""
 INTERRUPTED = 130
+SECONDS = 10.0
+"""Time that threads have to end with their process."""
 
 
 def begin() -> None:
@@ -55,3 +59,20 @@ def _end(_number: int, _frame: Any) -> None:
     with suppress(OSError):
         os.write(2, b"stopped\n")
     os._exit(INTERRUPTED)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with this exit code, also where others have started threads that do not end, such as the module
+    of a custom reward: Python would wait for them for ever. They have ``SECONDS``."""
+    threading.Thread(target=_leave_anyway, args=[code], daemon=True).start()
+    sys.exit(code)
+
+
+def _leave_anyway(code: int) -> None:
+    time.sleep(SECONDS)
+    left = [each.name for each in threading.enumerate() if not (each.daemon or each is threading.main_thread())]
+    if left:
+        with suppress(OSError, ValueError):
+            print(f"note: exiting although threads are running: {', '.join(left)}", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+        os._exit(code)

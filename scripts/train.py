@@ -24,7 +24,7 @@ from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run, settings_of
 from scripts.debugging import smallest
 from scripts.report import write_page
-from scripts.startup import end_on_interrupt, find_modules_here, raise_on_interrupt
+from scripts.startup import end_on_interrupt, find_modules_here, leave, raise_on_interrupt
 
 if TYPE_CHECKING:
     from cluster.run import ValidatedRun
@@ -142,4 +142,4 @@ def _known(cause: BaseException, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

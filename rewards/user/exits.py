@@ -1,9 +1,12 @@
-"""Keeps a user's code from ending this process without a word."""
+"""Keeps a user's code from ending this process, or its output, without a word."""
 
 import faulthandler
+import io
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 
 @contextmanager
@@ -28,3 +31,46 @@ def no_exit() -> Iterator[None]:
         is_open, os._exit = False, leave
         if report:
             faulthandler.disable()
+
+
+class _Through(io.RawIOBase):
+    """Writes to the bytes of another stream, and does not close them."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, data: Any) -> int:
+        self._stream.buffer.write(data)
+        self._stream.buffer.flush()
+        return len(data)
+
+
+@contextmanager
+def own_streams() -> Iterator[None]:
+    """While this is open, ``sys.stdout`` and ``sys.stderr`` are others, which write to the same place. A module that
+    closes or replaces them, or wraps their ``buffer`` again for another encoding, which closes it in the end, would
+    take the output of this process away."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_to_the_same_place, before)
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        sys.stdout, sys.stderr = before
+
+
+def _to_the_same_place(stream: Any) -> Any:
+    """Another stream to where this one writes; the same one where it has no bytes, as in a notebook."""
+    if not hasattr(stream, "buffer"):
+        return stream
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Through(stream)), encoding=stream.encoding, errors=stream.errors, line_buffering=True
+    )

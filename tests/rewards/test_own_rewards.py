@@ -21,6 +21,7 @@ from rewards.user import custom, trial
 from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout
+from tests.project.test_imports import ROOT
 
 ADA = Mention(text="Ada", label="person", start=0, end=3)
 EXAMPLE = Example(uid="1", sentence="Ada ran", schema=("person",), mentions=(ADA,))
@@ -165,6 +166,35 @@ def test_a_reward_that_ends_the_process_as_it_is_imported_is_named(own) -> None:
     own.write_text("import os\nos._exit(0)", encoding="utf-8")
     with pytest.raises(ValueError, match=r"importing it failed: SystemExit: os\._exit\(0\) \(.*mine\.py, line 2\)"):
         check(RewardConfig(preset="mine:score"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",  # closes what it wraps when it goes
+        "sys.stdout.close()",
+        "sys.stdout = open(os.devnull, 'w')",
+        "sys.stdout.buffer.close()",
+    ],
+)
+def test_a_reward_that_takes_standard_output_leaves_it_to_the_run(own, tmp_path, line) -> None:
+    (tmp_path / "taking.py").write_text(
+        f"import io, os, sys\nprint('imported', flush=True)\n{line}\ndef one(example, answer): return 1.0\n"
+    )
+    program = (
+        "import gc\nfrom rewards.checking import check\nfrom rnr.config import RewardConfig\n"
+        "from scripts.printing import lasting\n"
+        "with lasting():\n"
+        "    check(RewardConfig(preset='taking:one'))\n    gc.collect()\n    print('the run goes on')"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.returncode) == ("imported\nthe run goes on\n", 0), ended.stderr
+
+
+def test_a_reward_of_compiled_code_that_tells_no_parameters_is_named() -> None:
+    with pytest.raises(ValueError, match=r"reward 'builtins:max': no signature found .*: wrap it in a function"):
+        check(RewardConfig(preset="builtins:max"))
 
 
 def test_a_reward_that_configures_logging_does_not_silence_the_run(own, caplog) -> None:

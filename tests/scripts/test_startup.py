@@ -59,3 +59,14 @@ def test_where_interrupts_are_ignored_they_stay_so() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "here\n")
+
+
+def test_a_thread_that_does_not_end_does_not_keep_the_process() -> None:
+    program = (
+        "import threading, time\nfrom scripts import startup\nstartup.SECONDS = 0.2\n"
+        "threading.Thread(target=time.sleep, args=[{seconds}], name='poller').start()\nprint('done')\nstartup.leave(3)"
+    )
+    for seconds, said in ((600, "note: exiting although threads are running: poller\n"), (0.01, "")):
+        command = [sys.executable, "-c", program.format(seconds=seconds)]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (3, "done\n", said)
