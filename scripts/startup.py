@@ -19,8 +19,15 @@ SECONDS = 10.0
 
 
 def begin() -> None:
-    """Runs before a command's imports; ends the process with 2 if another module shadows a package of RNR."""
+    """Runs before a command's imports; ends the process with 2 if another module shadows a package of RNR, or if
+    Python runs without docstrings."""
     end_on_interrupt()
+    if sys.flags.optimize > 1:
+        print(
+            "error: Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO), which transformers cannot: unset it",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
     for name in PACKAGES:
         if other := _other(name):
             print(f"error: {other}: rename it, or start from another folder", file=sys.stderr)

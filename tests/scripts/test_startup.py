@@ -26,6 +26,13 @@ def test_a_file_in_the_place_of_a_package_is_named(tmp_path, name) -> None:
     assert ended.stderr == (f"error: {other} shadows RNR's package {name!r}: rename it, or start from another folder\n")
 
 
+def test_python_without_docstrings_is_refused_by_name() -> None:
+    command = [sys.executable, "-OO", "-m", "scripts.train", "--dry-run"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO)")
+
+
 def test_other_files_and_plain_folders_of_these_names_are_in_nobodys_way(tmp_path) -> None:
     (tmp_path / "my_rewards.py").write_text("")
     (tmp_path / "rewards").mkdir()
