@@ -13,6 +13,7 @@ from rnr.files.free_space import unwritable
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import free_name, write_whole
 from rnr.messages import few
+from rnr.model_folder import read_config, stored_tensors
 from rnr.runs.lock import is_active, remove_locked, take_lock
 from rnr.runs.status import read_status
 
@@ -100,8 +101,16 @@ def is_finished(run: RunConfig, tree: Mapping[str, Any]) -> bool:
     status = read_status(folder) if resumable(run) else None
     if status is None or status.state != "done":
         return False
-    left = any((folder / "export").glob("*.safetensors")) and saved_summary(folder) is not None
+    left = _is_whole(folder / "export") and saved_summary(folder) is not None
     return left and all(section != "merging" for section, *_ in _changes(saved_config(folder), tree))
+
+
+def _is_whole(export: Path) -> bool:
+    """Whether an export has its config and all of its weights."""
+    try:
+        return bool(read_config(export)) and stored_tensors(export) is not None
+    except (ValueError, OSError):
+        return False
 
 
 def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
