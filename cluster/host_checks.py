@@ -36,7 +36,7 @@ def _refuse_undecoded(arguments: Iterable[str]) -> None:
         except UnicodeEncodeError:
             raise ValueError(
                 f"Ray takes no command line with bytes that are not {sys.getfilesystemencoding()}, the encoding of "
-                f"file names here: found {ascii(argument)}; set a UTF-8 locale (LC_ALL=C.UTF-8) or PYTHONUTF8=1, or "
+                f"file names here: found {argument!a}; set a UTF-8 locale (LC_ALL=C.UTF-8) or PYTHONUTF8=1, or "
                 "rename what is no UTF-8"
             ) from None
 
