@@ -1,5 +1,6 @@
 """The start of a command, before anything large is imported (shadowed packages, Ctrl-C), and its end."""
 
+import atexit
 import os
 import signal
 import sys
@@ -82,4 +83,5 @@ def _leave_anyway(code: int) -> None:
         with suppress(OSError, ValueError):
             print(f"note: exiting although threads are running: {', '.join(left)}", file=sys.stderr, flush=True)
             sys.stdout.flush()
+        atexit._run_exitfuncs()
         os._exit(code)

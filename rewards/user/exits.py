@@ -1,12 +1,16 @@
-"""Keeps a user's code from ending this process, or its output, without a word."""
+"""Keeps a user's code from ending this process, or its output, without a word, and from leaving processes behind."""
 
+import atexit
 import faulthandler
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.resource_tracker import _resource_tracker
 from typing import Any
+
+import psutil
 
 
 @contextmanager
@@ -74,3 +78,22 @@ def _to_the_same_place(stream: Any) -> Any:
     return io.TextIOWrapper(
         io.BufferedWriter(_Through(stream)), encoding=stream.encoding, errors=stream.errors, line_buffering=True
     )
+
+
+@contextmanager
+def processes_ended() -> Iterator[None]:
+    """What is started while this is open, such as a server at the first call of a reward, ends with this process."""
+    this = psutil.Process()
+    before = set(this.children(recursive=True))
+    try:
+        yield
+    finally:
+        if started := set(this.children(recursive=True)) - before:
+            atexit.register(_end, started)
+
+
+def _end(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            if process.pid != getattr(_resource_tracker, "_pid", None):  # which ends by itself, and cleans up before
+                process.kill()

@@ -1,6 +1,7 @@
 """Rewards of a user's own in each form, by themselves, in a worker, and as a list beside the built-in parts."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from actors.reward import RewardWorker, ScorerWorker
@@ -190,6 +192,24 @@ def test_a_reward_that_takes_standard_output_leaves_it_to_the_run(own, tmp_path,
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
     assert (ended.stdout, ended.returncode) == ("imported\nthe run goes on\n", 0), ended.stderr
+
+
+def test_a_server_that_a_reward_starts_in_its_trial_ends_with_the_process(tmp_path) -> None:
+    (tmp_path / "serving.py").write_text(
+        "import subprocess\nserver = None\n"
+        "def one(example, answer):\n    global server\n"
+        "    server = server or subprocess.Popen(['sleep', '600'])\n    return 1.0\n"
+    )
+    program = (
+        "from rewards.checking import check\nfrom rnr.config import RewardConfig\n"
+        "check(RewardConfig(preset='serving:one'))\nimport serving\n"
+        "assert serving.server.poll() is None\nprint(serving.server.pid)"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(ended.stdout)).wait(10)
 
 
 def test_a_reward_of_compiled_code_that_tells_no_parameters_is_named() -> None:
