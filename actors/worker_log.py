@@ -30,6 +30,8 @@ def print_to(file: str) -> bool:
         os.dup2(descriptor, stream)
     # On a full disk a custom reward, or any other work that prints, would fail as if it were to blame.
     sys.stdout, sys.stderr = (lasting_text(number, encoding="utf-8", errors="backslashreplace") for number in (1, 2))
+    # They would close their files when they go: a module may wrap `sys.stdout.buffer` again.
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # pyright: ignore[reportAttributeAccessIssue]
     sys.stdout.write(f"--- process {os.getpid()}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
     _written[:] = [(Path(file), os.fstat(descriptor).st_size)]
     os.close(descriptor)

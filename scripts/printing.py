@@ -35,13 +35,14 @@ def take_any_text() -> None:
 def lasting() -> Iterator[None]:
     """In this block a closed pipe or terminal, or a full disk under a log file, does not stop the work."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _lasting(sys.stdout, 1), _lasting(sys.stderr, 2)
+    sys.stdout, sys.stderr = own = _lasting(sys.stdout, 1), _lasting(sys.stderr, 2)
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        for stream in (sys.stdout, sys.stderr, *own):
+            with suppress(ValueError):  # one that others have put there and closed
+                if stream is not None:
+                    stream.flush()
         sys.stdout, sys.stderr = before
 
 

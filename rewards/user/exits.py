@@ -37,6 +37,10 @@ def no_exit() -> Iterator[None]:
             faulthandler.disable()
 
 
+_kept: list[Any] = []
+"""Streams that a user's code may have wrapped: they would close what is in them when they go."""
+
+
 class _Through(io.RawIOBase):
     """Writes to the bytes of another stream, and does not close them."""
 
@@ -61,7 +65,8 @@ def own_streams() -> Iterator[None]:
     closes or replaces them, or wraps their ``buffer`` again for another encoding, which closes it in the end, would
     take the output of this process away."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(_to_the_same_place, before)
+    sys.stdout, sys.stderr = own = [*map(_to_the_same_place, before)]
+    _kept.extend(own)
     try:
         yield
     finally:

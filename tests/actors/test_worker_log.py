@@ -83,6 +83,7 @@ def test_what_prints_in_a_worker_does_not_fail_where_its_log_has_no_room(tmp_pat
     program = (
         "import os, sys\nfrom actors.worker_log import print_to\nkept = os.dup(1)\n"
         "assert print_to(sys.argv[1])\n"
+        "import io\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\n"  # as a custom reward's module may
         "print('scoring', flush=True)\nprint('scoring', file=sys.stderr)\nos.write(kept, b'scored')"
     )
     for name in ("full.log", "mine.log"):

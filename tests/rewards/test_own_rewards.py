@@ -171,17 +171,19 @@ def test_a_reward_that_ends_the_process_as_it_is_imported_is_named(own) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "called"),
     [
-        "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",  # closes what it wraps when it goes
-        "sys.stdout.close()",
-        "sys.stdout = open(os.devnull, 'w')",
-        "sys.stdout.buffer.close()",
+        # Whichever wrapper goes closes what it wraps.
+        ("sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')", "print('called', flush=True)"),
+        ("sys.stdout.close()", "os.write(1, b'called\\n')"),
+        ("sys.stdout = open(os.devnull, 'w')", "os.write(1, b'called\\n')"),
+        ("sys.stdout.buffer.close()", "os.write(1, b'called\\n')"),
     ],
 )
-def test_a_reward_that_takes_standard_output_leaves_it_to_the_run(own, tmp_path, line) -> None:
+def test_a_reward_that_takes_standard_output_leaves_it_to_the_run(own, tmp_path, line, called) -> None:
     (tmp_path / "taking.py").write_text(
-        f"import io, os, sys\nprint('imported', flush=True)\n{line}\ndef one(example, answer): return 1.0\n"
+        f"import io, os, sys\nprint('imported', flush=True)\n{line}\n"
+        f"def one(example, answer):\n    {called}\n    return 1.0\n"
     )
     program = (
         "import gc\nfrom rewards.checking import check\nfrom rnr.config import RewardConfig\n"
@@ -191,7 +193,7 @@ def test_a_reward_that_takes_standard_output_leaves_it_to_the_run(own, tmp_path,
     )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
-    assert (ended.stdout, ended.returncode) == ("imported\nthe run goes on\n", 0), ended.stderr
+    assert (ended.stdout, ended.returncode) == ("imported\ncalled\nthe run goes on\n", 0), ended.stderr
 
 
 def test_a_server_that_a_reward_starts_in_its_trial_ends_with_the_process(tmp_path) -> None:
