@@ -19,7 +19,7 @@ from examples.rewards import agreement
 from rewards.advantage import training_batch
 from rewards.checking import check, parts_before
 from rewards.composite import added, score_group
-from rewards.user import custom, trial
+from rewards.user import custom, lookup, trial
 from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout
@@ -194,6 +194,17 @@ def test_a_reward_that_takes_standard_output_leaves_it_to_the_run(own, tmp_path,
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
     assert (ended.stdout, ended.returncode) == ("imported\ncalled\nthe run goes on\n", 0), ended.stderr
+
+
+def test_a_module_that_takes_long_to_import_is_named_meanwhile(tmp_path, monkeypatch, caplog) -> None:
+    for name, seconds in (("slow_to_import", 0.3), ("quick_to_import", 0.0)):
+        (tmp_path / f"{name}.py").write_text(
+            f"import time\ntime.sleep({seconds})\ndef one(example, answer): return 1.0\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(lookup, "SECONDS", 0.1 if seconds else 60.0)
+        check(RewardConfig(preset=f"{name}:one"))
+    assert caplog.messages == ["reward 'slow_to_import:one': importing its module has taken 0.1 s so far"]
 
 
 def test_a_server_that_a_reward_starts_in_its_trial_ends_with_the_process(tmp_path) -> None:
