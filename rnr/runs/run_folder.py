@@ -14,7 +14,7 @@ from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import free_name, write_whole
 from rnr.messages import few
 from rnr.model_folder import read_config, stored_tensors
-from rnr.runs.lock import is_active, remove_locked, take_lock
+from rnr.runs.lock import is_active, remove_locked, take_lock, without_locks
 from rnr.runs.status import read_status
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,11 @@ def check_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> None:
             raise ValueError(
                 f"run.folder: {folder} is not writable ({why}); choose another run.folder or fix its permissions"
             )
+    if why := without_locks(folder):
+        raise ValueError(
+            f"run.folder: the file system of {folder} has no locks ({why}), by which a run owns its folder: mount it "
+            "with them (Lustre: -o flock), or choose another run.folder"
+        )
     if is_active(folder):
         raise _in_use(folder)
     if resume and resumable(run):
