@@ -135,6 +135,8 @@ def _one_at_a_time(root: Path, end: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 _wait(end, f"another learner is building in {root}")
+            except OSError:  # a file system without locks, as a home folder may be on
+                break
         yield
 
 
