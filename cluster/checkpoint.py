@@ -197,8 +197,7 @@ class Checkpoints:
     def _clear(self) -> None:
         """Rename a checkpoint that a kill left complete but unnamed, and remove all other leftovers."""
         for partial in self._folder.glob("*.partial"):
-            final = partial.with_suffix("")
-            if NAME.fullmatch(final.name) and (partial / MANIFEST).is_file() and not final.exists():
+            if _is_unnamed(partial) and not (final := partial.with_suffix("")).exists():
                 rename_synced(partial, final)
         for leftover in (*self._folder.glob("*.partial"), *self._folder.glob(f"*{OLD}")):
             if NAME.fullmatch(leftover.stem):
@@ -235,8 +234,15 @@ def refuse_lost(run_folder: Path) -> None:
 
 
 def has_checkpoint(run_folder: Path) -> bool:
-    """Whether a run has a checkpoint, be it corrupt."""
-    return any(NAME.fullmatch(path.name) for path in (run_folder / "checkpoints").glob("*/"))
+    """Whether a run has a checkpoint, be it corrupt, or complete and without its name yet."""
+    folders = (run_folder / "checkpoints").glob("*/")
+    return any(NAME.fullmatch(path.name) or _is_unnamed(path) for path in folders)
+
+
+def _is_unnamed(partial: Path) -> bool:
+    """Whether a kill has left this checkpoint complete, but without its name."""
+    final = partial.with_suffix("")
+    return partial.suffix == ".partial" and bool(NAME.fullmatch(final.name)) and (partial / MANIFEST).is_file()
 
 
 def state_files(manifest: CheckpointManifest) -> Known:
