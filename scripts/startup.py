@@ -21,7 +21,7 @@ SECONDS = 10.0
 
 def begin() -> None:
     """Runs before a command's imports; ends the process with 2 if another module shadows a package of RNR, or if
-    Python runs without docstrings."""
+    Python runs without docstrings. Finds a home for a user without one."""
     end_on_interrupt()
     if sys.flags.optimize > 1:
         print(
@@ -33,6 +33,21 @@ def begin() -> None:
         if other := _other(name):
             print(f"error: {other}: rename it, or start from another folder", file=sys.stderr)
             raise SystemExit(2)
+    _find_home()
+
+
+def _find_home() -> None:
+    """Give a user without a home, as in a container that runs under any number, one in the temporary folder: libraries
+    would keep their files, and code that they compile, in a folder called ``~`` in the working folder."""
+    if os.path.expanduser("~") != "~":
+        return
+    from rnr.files.private import private_folder
+
+    with suppress(OSError):
+        os.environ["HOME"] = str(private_folder("rnr-home"))
+        print(
+            f"note: HOME is not set, and user {os.getuid()} has no other: using {os.environ['HOME']}", file=sys.stderr
+        )
 
 
 def _other(name: str) -> str:

@@ -1,14 +1,17 @@
 """The first moments of a command: files that stand in the place of our packages, and Ctrl-C while things load."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
-from scripts.startup import PACKAGES
+from scripts.startup import PACKAGES, begin
 from tests.project.test_imports import ROOT
 
 
@@ -31,6 +34,24 @@ def test_python_without_docstrings_is_refused_by_name() -> None:
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO)")
+
+
+def test_a_user_without_a_home_has_one_in_the_temporary_folder(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("HOME", "/somewhere")
+    begin()
+    assert os.environ["HOME"] == "/somewhere"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: {}[number])  # KeyError
+    begin()
+    home = tmp_path / f"rnr-home-{os.getuid()}"
+    assert Path("~").expanduser() == home
+    said = f"note: HOME is not set, and user {os.getuid()} has no other: using {home}\n"
+    assert capsys.readouterr().err == said
+    home.chmod(0o755)  # someone else may have made it
+    monkeypatch.delenv("HOME")
+    begin()
+    assert "HOME" not in os.environ
 
 
 def test_other_files_and_plain_folders_of_these_names_are_in_nobodys_way(tmp_path) -> None:
