@@ -70,7 +70,7 @@ def own_streams() -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or None
             sys.stdout.flush()
         sys.stdout, sys.stderr = before
 
@@ -79,7 +79,8 @@ def _to_the_same_place(stream: Any) -> Any:
     """Another stream to where this one writes; the same one where it has no bytes, as in a notebook."""
     if not hasattr(stream, "buffer"):
         return stream
-    stream.flush()
+    with suppress(OSError, ValueError):
+        stream.flush()
     return io.TextIOWrapper(
         io.BufferedWriter(_Through(stream)), encoding=stream.encoding, errors=stream.errors, line_buffering=True
     )

@@ -196,6 +196,12 @@ def test_a_reward_that_takes_standard_output_leaves_it_to_the_run(own, tmp_path,
     assert (ended.stdout, ended.returncode) == ("imported\ncalled\nthe run goes on\n", 0), ended.stderr
 
 
+def test_a_reward_is_tried_where_there_is_no_standard_output(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as under `>&-`
+    check(RewardConfig(preset="examples.rewards:boundaries"))
+    assert sys.stdout is None
+
+
 def test_a_module_that_takes_long_to_import_is_named_meanwhile(tmp_path, monkeypatch, caplog) -> None:
     for name, seconds in (("slow_to_import", 0.3), ("quick_to_import", 0.0)):
         (tmp_path / f"{name}.py").write_text(
