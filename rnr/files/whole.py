@@ -113,7 +113,8 @@ def not_there(files: Iterable[Path]) -> list[Path]:
 def open_to_the_same(files: Iterable[Path], other: Path) -> None:
     """Let those read the files who may read ``other``: safetensors writes what only their owner can read."""
     for file in files:
-        file.chmod(other.stat().st_mode)
+        with suppress(OSError):  # of a mount that has no modes, or one for all files
+            file.chmod(other.stat().st_mode)
 
 
 def sync_folder(folder: Path) -> None:
