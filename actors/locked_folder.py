@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from rnr.files.free_space import existing_parent
+from rnr.files.free_space import existing_parent, unwritable
 
 PREFIX = "rnr-worker-"
 SHARED_MEMORY = Path("/dev/shm")
@@ -152,3 +152,12 @@ def root_of_workers() -> Path:
     """Where the held folders of workers are on this host."""
     root = Path(tempfile.gettempdir())
     return root if len(str(root)) <= LONGEST_ROOT else Path("/tmp")
+
+
+def held_for_ray(prefix: str) -> tuple[Path, int]:
+    """``held_folder`` for a local Ray, in ``RAY_TMPDIR``, else in ``/tmp``, because the paths of its sockets must be
+    short; where that cannot be written, as in a container whose root is read only, where those of workers are."""
+    root = Path(os.environ.get("RAY_TMPDIR") or "/tmp")
+    if str(root) == "/tmp" and unwritable(root):
+        root = root_of_workers()
+    return held_folder(root, prefix)

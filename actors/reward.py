@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from rewards.composite import score_group
+from rewards.composite import invalid_group, score_group
 from rewards.user import custom, trial
 from rnr.config import RewardConfig, ScorerConfig
 from rnr.types import Group, ScoredGroup
@@ -14,8 +14,12 @@ from rnr.types import Group, ScoredGroup
 class RewardWorker:
     """The reward preset. Stateless: any worker can score any group, even twice."""
 
-    def __init__(self, options: RewardConfig, *, max_new_tokens: int, import_path: Sequence[str] = ()) -> None:
-        """``import_path`` is the driver's module search path, which includes a user's reward."""
+    def __init__(
+        self, options: RewardConfig, *, max_new_tokens: int, import_path: Sequence[str] = (), heeds_ctrl_c: bool = True
+    ) -> None:
+        """``import_path`` is the driver's module search path, which includes a user's reward. Where no Ctrl-C arrives,
+        ``heeds_ctrl_c`` is false: a KeyboardInterrupt is the reward's own then."""
+        self._heeds_ctrl_c = heeds_ctrl_c
         _extend_path(import_path)
         self._options = options
         self._max_new_tokens = max_new_tokens
@@ -27,7 +31,12 @@ class RewardWorker:
 
     def score(self, group: Group) -> ScoredGroup:
         """The group with a parsed answer and a reward for each of its rollouts."""
-        return score_group(group, self._options, max_new_tokens=self._max_new_tokens)
+        try:
+            return score_group(group, self._options, max_new_tokens=self._max_new_tokens)
+        except KeyboardInterrupt:
+            if self._heeds_ctrl_c:
+                raise
+            return invalid_group(group, "KeyboardInterrupt: raised by the reward")
 
 
 class ScorerWorker:

@@ -115,6 +115,8 @@ def routes(service: Service, *, api_key: str = "") -> APIRouter:
             return _json({"error": str(error)}, error.status)
         except ValueError as error:
             return _json({"error": str(error)}, 400)
+        except asyncio.CancelledError:  # by the server, which does not wait for longer answers as it ends
+            return _json({"error": "the server is stopping: ask again later"}, 503)
 
     @router.get("/ready")
     async def ready() -> JSONResponse:

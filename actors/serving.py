@@ -15,6 +15,8 @@ from actors.server import BodyLimit, Service, routes
 
 BYTES_A_CHARACTER = 6
 """Maximum bytes of one character in a JSON body: an escape."""
+SECONDS = 25
+"""Time that running requests have once the server is asked to stop; Kubernetes ends it after 30."""
 
 
 class Serving:
@@ -53,17 +55,18 @@ class Serving:
 
     async def _serve(self, listening: socket.socket) -> None:
         config: Any = uvicorn.Config(
-            await self.application(), log_level="warning", access_log=False, timeout_graceful_shutdown=10
+            await self.application(), log_level="warning", access_log=False, timeout_graceful_shutdown=SECONDS
         )
         self._server = uvicorn.Server(config)
         self._server.should_exit = self._stopped
         await self._server.serve(sockets=[listening])
 
     def stop(self) -> None:
-        """Take no more requests, finish those that are running, and end."""
-        self._stopped = True
+        """Take no more requests, finish those that are running, for ``SECONDS`` at most, and end; asked again, end at
+        once."""
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.should_exit, self._server.force_exit = True, self._stopped
+        self._stopped = True
 
 
 async def _healthy() -> PlainTextResponse:

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from rnr.files.lasting import lasting_text
+
 _ABOVE = re.compile(r"root cause above|\(above\) for the root cause|check the logs")
 """An error of vLLM's that only refers to what its processes have printed."""
 _ERROR = re.compile(r"^(?:\(\w+ pid=\d+\) )?(?:ERROR [^\]]*\] )?((?:\w+\.)*\w*(?:Error|Exception)(?:: .*)?)$")
@@ -26,7 +28,11 @@ def print_to(file: str) -> bool:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
-    os.write(descriptor, f"--- process {os.getpid()}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+    # On a full disk a custom reward, or any other work that prints, would fail as if it were to blame.
+    sys.stdout, sys.stderr = (lasting_text(number, encoding="utf-8", errors="backslashreplace") for number in (1, 2))
+    # They would close their files when they go: a module may wrap `sys.stdout.buffer` again.
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # pyright: ignore[reportAttributeAccessIssue]
+    sys.stdout.write(f"--- process {os.getpid()}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
     _written[:] = [(Path(file), os.fstat(descriptor).st_size)]
     os.close(descriptor)
     return True

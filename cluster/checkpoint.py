@@ -30,8 +30,9 @@ from cluster.protocols import Learner
 from cluster.ranks import LearnerLost
 from rnr.config import MergingConfig
 from rnr.files.free_space import free_space, is_cut_short, is_full, is_no_room
-from rnr.files.jsonl import read_object, strict_json
+from rnr.files.jsonl import read_object, strict_json, whole_rows
 from rnr.files.whole import free_name, rename_synced, sync_folder, write_whole
+from rnr.messages import counted
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Checkpoints:
         """``save`` when only ``progress`` has changed since the newest checkpoint: its files are linked, or copied
         where the disk has no hard links. Without a checkpoint of this version the learner writes one."""
         newest = self.complete()[-1:]
-        if not newest or progress_of(newest[0]).version != learner.version:
+        if not newest or _age(newest[0])[0] != learner.version:
             await self.save(progress, learner)
             return
 
@@ -137,9 +138,9 @@ class Checkpoints:
             raise
 
     def complete(self) -> list[Path]:
-        """All complete checkpoints, oldest first; leftovers of a kill and foreign folders are not among them."""
-        found = (path.parent for path in self._folder.glob(f"*/{PROGRESS}"))
-        return sorted((folder for folder in found if NAME.fullmatch(folder.name)), key=_age)
+        """All complete checkpoints, oldest first; leftovers of a kill and foreign folders are not among them. One that
+        has lost files since is among them, for ``restore`` to report it."""
+        return sorted((path for path in self._folder.glob("*/") if NAME.fullmatch(path.name)), key=_age)
 
     def progress(self) -> Progress:
         """That of the newest checkpoint whose progress can be read, which ``restore`` may find corrupt otherwise; a new
@@ -196,8 +197,7 @@ class Checkpoints:
     def _clear(self) -> None:
         """Rename a checkpoint that a kill left complete but unnamed, and remove all other leftovers."""
         for partial in self._folder.glob("*.partial"):
-            final = partial.with_suffix("")
-            if NAME.fullmatch(final.name) and (partial / MANIFEST).is_file() and not final.exists():
+            if _is_unnamed(partial) and not (final := partial.with_suffix("")).exists():
                 rename_synced(partial, final)
         for leftover in (*self._folder.glob("*.partial"), *self._folder.glob(f"*{OLD}")):
             if NAME.fullmatch(leftover.stem):
@@ -216,6 +216,30 @@ class Checkpoints:
                 aside = folder.rename(free_name(folder.with_name(f"{folder.name}.corrupt")))
                 logger.warning(f"run: {corrupt}; renamed to {aside.name}, falling back to the previous checkpoint")
         return None
+
+
+def refuse_lost(run_folder: Path) -> None:
+    """Raise ValueError if a run that has begun with GRPO has no checkpoint any more: resumed, it would begin again and
+    remove what it has measured."""
+    rows = () if has_checkpoint(run_folder) else whole_rows(run_folder / "metrics.jsonl")
+    if steps := sum(isinstance(row, dict) and row.get("stage") == "grpo" for row in rows):
+        raise ValueError(
+            f"--resume: {run_folder / 'checkpoints'} has no checkpoint, but metrics.jsonl has "
+            f"{counted(steps, 'line')} of GRPO: restore the checkpoints from a copy, or start a new run with another "
+            "run.name"
+        )
+
+
+def has_checkpoint(run_folder: Path) -> bool:
+    """Whether a run has a checkpoint, be it corrupt, or complete and without its name yet."""
+    folders = (run_folder / "checkpoints").glob("*/")
+    return any(NAME.fullmatch(path.name) or _is_unnamed(path) for path in folders)
+
+
+def _is_unnamed(partial: Path) -> bool:
+    """Whether a kill has left this checkpoint complete, but without its name."""
+    final = partial.with_suffix("")
+    return partial.suffix == ".partial" and bool(NAME.fullmatch(final.name)) and (partial / MANIFEST).is_file()
 
 
 def state_files(manifest: CheckpointManifest) -> Known:

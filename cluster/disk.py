@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from rnr.config import CheckpointConfig, ModelConfig
 from rnr.faults import NoRoom
-from rnr.files.free_space import existing_parent, free_space, is_full, is_no_room
+from rnr.files.free_space import existing_parent, free_space, is_full, is_no_room, unwritable
 
 logger = logging.getLogger(__name__)
 
@@ -28,14 +28,22 @@ def no_room(folder: Path, what: str, lacks: str = "") -> str:
     return f"no room for {what}: {free_space(folder)}{lacks}"
 
 
-def full_disk(folder: Path, error: BaseException) -> str:
-    """The message that ends a run in this folder after a disk-full error, naming the disk."""
-    if is_full(folder):
-        return f"NoRoom: {no_room(folder, f'what the run writes ({error})')}; {AFTERWARDS}"
-    return (
-        f"{type(error).__name__}: {error}: {free_space(folder)}, so check the others, such as those of "
-        f"{tempfile.gettempdir()} and /dev/shm; {AFTERWARDS}"
-    )
+def failed_disk(folder: Path, error: BaseException) -> str:
+    """The message that ends a run in this folder after an error of a disk: one that is full, with its name, or that of
+    the folder, if it takes nothing any more. Empty for any other error."""
+    if is_no_room(error):
+        if is_full(folder):
+            return f"NoRoom: {no_room(folder, f'what the run writes ({error})')}; {AFTERWARDS}"
+        return (
+            f"{type(error).__name__}: {error}: {free_space(folder)}, so check the others, such as those of "
+            f"{tempfile.gettempdir()} and /dev/shm; {AFTERWARDS}"
+        )
+    if isinstance(error, OSError) and (why := unwritable(folder)):
+        return (
+            f"{type(error).__name__}: {error}: the run folder can no longer be written ({why}): check its disk and its "
+            "mount, then resume with --resume"
+        )
+    return ""
 
 
 def disk_gib(checkpoint: CheckpointConfig, model: ModelConfig, weights_gib: float) -> float:

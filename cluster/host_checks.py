@@ -2,6 +2,8 @@
 
 import resource
 import socket
+import sys
+from collections.abc import Iterable
 
 from cluster.nodes import LOOPBACK
 from cluster.placement import IN_PROCESS
@@ -19,10 +21,24 @@ def check_machine(cluster: ClusterConfig) -> list[str]:
     naming the limit and what to do, for what keeps them from starting."""
     notes = []
     if cluster.address != IN_PROCESS:
+        _refuse_undecoded(sys.argv)
         _refuse_few_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])  # Ray raises its limit to the hard one
         notes = _note_on_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
     _refuse_deaf_loopback()
     return notes if cluster.gpus_per_learner_rank else [*notes, *choose_build_root()]
+
+
+def _refuse_undecoded(arguments: Iterable[str]) -> None:
+    """Raise ValueError for a command line, which Ray keeps, with bytes that Python has not decoded."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"Ray takes no command line with bytes that are not {sys.getfilesystemencoding()}, the encoding of "
+                f"file names here: found {argument!a}; set a UTF-8 locale (LC_ALL=C.UTF-8) or PYTHONUTF8=1, or "
+                "rename what is no UTF-8"
+            ) from None
 
 
 def _refuse_few_files(most: int) -> None:

@@ -26,7 +26,7 @@ from ray import _raylet
 from ray._private import auto_init_hook, ray_constants, worker
 from ray.exceptions import RayError
 
-from actors.locked_folder import choose_folder_for_kernels, held_folder, remove, remove_abandoned_by_workers
+from actors.locked_folder import choose_folder_for_kernels, held_for_ray, remove, remove_abandoned_by_workers
 from cluster.nodes import LOOPBACK, refuse_unreachable
 from cluster.ray_logs import PARTS, last_words
 
@@ -53,8 +53,7 @@ class _Local:
     """What a local Ray has changed in this process and on the disk, until ``close``."""
 
     def __init__(self) -> None:
-        root = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # the paths of sockets must be short: never TMPDIR
-        self.folder, self._lock = held_folder(root, PREFIX)
+        self.folder, self._lock = held_for_ray(PREFIX)
         # Ray opens its own folder to all users, so it is inside a private one.
         self.ray_folder, temporary = self.folder / "ray", self.folder / "tmp"
         temporary.mkdir()

@@ -16,7 +16,7 @@ import ray
 from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.assignment import check_nodes
-from cluster.checkpoint import Checkpoints
+from cluster.checkpoint import Checkpoints, has_checkpoint, refuse_lost
 from cluster.disk import Disk, check_disk, disk_gib
 from cluster.dry_run import memory_missing, worker_gib
 from cluster.durable_tracker import DurableTracker
@@ -111,6 +111,7 @@ def load_and_check(config: Config, *, resume: bool) -> RunInputs:
     digests = inputs_of(prepared)
     if resume:
         check_inputs(run_folder(config.run), digests)
+        refuse_lost(run_folder(config.run))
     if start:
         check_model(start.parents[1], digests)
     return RunInputs(prepared=prepared, schedule=schedule, digests=digests, warm_start=start)
@@ -146,6 +147,8 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     clear_request(folder)
     if inputs.warm_start:
         take_over(inputs.warm_start, folder, inputs.digests)
+    elif resume and not has_checkpoint(folder):
+        logger.info("no checkpoint was written before: starting from the beginning")
     return ValidatedRun(config=config, tree=tree, prepared=prepared, schedule=schedule, folder=folder, status=status)
 
 

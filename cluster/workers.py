@@ -121,10 +121,8 @@ class RayWorkers:
         actor: Any = ray.remote(RewardWorker).options(
             num_cpus=self._cluster.cpus_per_worker, scheduling_strategy="SPREAD", name=name
         )
-        import_path = tuple(sys.path)
-        return await self._wait_for_start(
-            name, lambda: actor.remote(reward, max_new_tokens=max_new_tokens, import_path=import_path)
-        )
+        options = {"max_new_tokens": max_new_tokens, "import_path": tuple(sys.path), "heeds_ctrl_c": False}
+        return await self._wait_for_start(name, lambda: actor.remote(reward, **options))
 
     async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> Handle:
         """A worker for a further scorer, which has loaded it and tried it on rewards of these parts."""

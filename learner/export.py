@@ -18,7 +18,7 @@ from learner.loading import load_model
 from learner.settings import LearnerSettings
 from rnr.digest import bits, weights_digest
 from rnr.files.jsonl import strict_json
-from rnr.files.whole import rename_synced, sync_folder
+from rnr.files.whole import open_to_the_same, rename_synced, sync_folder
 
 DESCRIPTION = (
     *("config.json", "generation_config.json", "*processor_config.json", "tokenizer_config.json", "tokenizer.json"),
@@ -57,6 +57,7 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
     if digest_of(read_weights(partial)) != digest_of(weights.items()):
         raise ExportError(f"the weights written to {partial} are not the policy's: is the disk full or failing?")
     _copy_description(source, partial)
+    open_to_the_same(partial.glob("*.safetensors"), partial / "config.json")
     for name, text in extra_files.items():
         (partial / name).write_text(text, encoding="utf-8")
     sync_folder(partial)

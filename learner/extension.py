@@ -9,9 +9,7 @@ import fcntl
 import hashlib
 import logging
 import os
-import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.files.free_space import unwritable
+from rnr.files.private import private_folder
 
 logger = logging.getLogger(__name__)
 
@@ -65,22 +64,11 @@ def choose_build_root() -> list[str]:
     if given:
         raise ValueError(f"{said}: set TORCH_EXTENSIONS_DIR to another folder, or unset it and make HOME writable")
     try:
-        other = _private_folder() / root.name
+        other = private_folder("rnr-extensions") / root.name
     except OSError as error:
         raise ValueError(f"{said}, nor is {error}: set HOME or TORCH_EXTENSIONS_DIR to another folder") from None
     os.environ[VARIABLE] = str(other)
     return [f"learner: {said}; building in {other} instead: set HOME or TORCH_EXTENSIONS_DIR to keep it elsewhere"]
-
-
-def _private_folder() -> Path:
-    """A folder of this user alone below the temporary one: code from it is run. Raises OSError, with its name, where it
-    is another's, or open to others."""
-    folder = Path(tempfile.gettempdir()) / f"rnr-extensions-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077 or unwritable(folder):
-        raise OSError(f"{folder}, which is not this user's alone")
-    return folder
 
 
 def build_root() -> Path:
@@ -135,6 +123,8 @@ def _one_at_a_time(root: Path, end: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 _wait(end, f"another learner is building in {root}")
+            except OSError:  # a file system without locks, as a home folder may be on
+                break
         yield
 
 

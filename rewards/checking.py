@@ -7,7 +7,7 @@ from contextlib import chdir
 
 from rewards.composite import BREVITY, NONE, OF_EVERY_ANSWER, PRESETS, REWARDS, plan_of_weights, unknown_preset
 from rewards.user import custom, trial
-from rewards.user.exits import no_exit
+from rewards.user.exits import no_exit, own_streams, processes_ended
 from rewards.user.lookup import find
 from rnr.config import RewardConfig, ScorerConfig
 
@@ -23,7 +23,7 @@ def check(options: RewardConfig) -> None:
     inspected, and tried in its worker.
     """
     # A user's code may leave the working folder, to which the paths of a config are relative, and the process.
-    with chdir("."), no_exit():
+    with chdir("."), no_exit(), own_streams(), processes_ended():
         _check_scorers(options)
         _check_preset(options)
 

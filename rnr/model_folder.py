@@ -238,13 +238,17 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def _header(file: Path) -> dict[str, dict[str, Any]]:
-    """Type and shape of each tensor of a safetensors file, by name; raises ValueError for a truncated one."""
+    """Type and shape of each tensor of a safetensors file, by name; raises ValueError for a truncated one, and for one
+    that this user may not read, of which safetensors reports that it is not there."""
     try:
+        file.open("rb").close()
         with safe_open(file, framework="np") as tensors:
             found = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
             return {name: {"dtype": each.get_dtype(), "shape": each.get_shape()} for name, each in found.items()}
     except SafetensorError as error:
         raise ValueError(f"model.path: {file} is not a complete safetensors file ({error}): copy it again") from None
+    except PermissionError as error:
+        raise ValueError(f"model.path: {file} cannot be read ({error.strerror}): ask its owner (chmod a+r)") from None
 
 
 def _cached_from_hub(model: str, *, allow_pickle: bool | None) -> str:

@@ -10,6 +10,7 @@ python -m scripts.evaluate --predictions gliner.jsonl --rename PER=person --data
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -34,7 +35,7 @@ from rnr.evaluation.tables import WIDE, calibration_table, tables
 from rnr.evaluation.tool_predictions import Foreign, read_any
 from rnr.files.free_space import unwritable
 from rnr.files.jsonl import strict_json
-from rnr.files.whole import write_whole
+from rnr.files.whole import free_name, write_whole
 from rnr.messages import plain_console
 from rnr.task.aggregation import Selection
 from rnr.types import Decoding, Example
@@ -125,11 +126,10 @@ def evaluate(
         drawn = draw_from_each(gold, examples)
         if compared is not None:
             refuse_other_sentences([example.uid for example in drawn], compared)
-        folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
         wanted: list[Decoding] = [name for name in DECODINGS if name in (decoding or ())]
         options = {"samples": samples, "select": select, "threshold": _least(threshold, gold), "engine": engine}
         options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
-        files = _ask(model, drawn, wanted, folder, options, label_calibration)
+        files = _ask(model, drawn, wanted, out, options, label_calibration)
     for file in files:
         found = read_any(file, gold, renamed, offsets=offsets)
         folder = out or file.parent
@@ -238,6 +238,18 @@ def _show(
     console.print(f"decoding: {_listed(under)}{against}\npredictions: {file}\nscores: {target}", soft_wrap=True)
 
 
+def _made(out: Path | None) -> Path:
+    """The folder of ``--out``, or a new one that is named by the time: evaluations that start in one second, as a
+    script starts them for several models, have one each."""
+    while out is None:
+        folder = free_name(Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S"))
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
 def _listed(decodings: Sequence[str]) -> str:
     return "; ".join(decodings) or "unknown"
 
@@ -246,16 +258,17 @@ def _ask(
     model: str,
     examples: Sequence[Example],
     decodings: Sequence[Decoding],
-    folder: Path,
+    out: Path | None,
     options: Mapping[str, Any],
     weight: float | None,
 ) -> list[Path]:
     """The files into which the model's answers were written, one for each decoding, with ``weight`` for the calibration
-    of labels under marks (None: the model's own); raises ValueError if one exists already."""
+    of labels under marks (None: the model's own), in ``out`` or a new folder; raises ValueError if one exists
+    already."""
     from actors.loading import load as load_model  # loads torch, which scoring does not need
 
     names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
-    for file in (folder / name for name in (*names.values(), "predictions.jsonl")):
+    for file in (out / name for name in (*names.values(), "predictions.jsonl") if out):
         if file.exists():
             raise ValueError(f"{file} exists: score it with --predictions, or give another --out")
     asked = decodings or (trained_decoding(model),)
@@ -270,7 +283,7 @@ def _ask(
         Options.of(decoding=decoding, label_calibration=given, **how)
     files: list[Path] = []
     with load_model(model, decoding=asked[0], **options) as extractor:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _made(out)
         for decoding, given in weights.items():
             answers = extractor.answers(examples, decoding=decoding, label_calibration=given)
             files.append(folder / names.get(decoding, "predictions.jsonl"))

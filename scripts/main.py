@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rnr.messages import did_you_mean
 from scripts.printing import flushed
-from scripts.startup import begin
+from scripts.startup import begin, leave
 
 COMMANDS = {
     "data": "check, convert, split and count annotated sentences",
@@ -28,10 +28,14 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 2 for an unknown one."""
+    """Run one command; 2 for an unknown one. Without ``argv``, the one of this process, which ends with it."""
     if argv is None:
         begin()
-    arguments = list(sys.argv[1:] if argv is None else argv)
+        leave(_command(sys.argv[1:]))
+    return _command(argv)
+
+
+def _command(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         with suppress(BrokenPipeError):
             print(_help())
@@ -59,4 +63,4 @@ def _is_module() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,19 +1,16 @@
 """What a command prints: any text in any encoding; a long command survives a closed terminal or pipe."""
 
 import codecs
-import errno
 import io
 import json
 import os
-import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-NAMES = {1: "standard output", 2: "standard error"}
-SECONDS = 10.0
-"""How long to wait for the reader of a full non-blocking pipe."""
+from rnr.files.lasting import NAMES, lasting_text
+
 ESCAPED = "rnr_escaped"
 """Error handler that writes a character which the encoding lacks as a JSON escape, so that JSON stays JSON."""
 
@@ -34,43 +31,18 @@ def take_any_text() -> None:
             stream.reconfigure(errors=ESCAPED)
 
 
-class _Lasting(io.FileIO):
-    """A file descriptor whose writes never fail; output that is lost is reported once, on the other descriptor."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number, "wb", closefd=False)
-        self._number = number
-        self._reported = False
-
-    def write(self, data: Any) -> int:
-        try:
-            written = super().write(data)
-            if written is None:  # a pipe that does not block, and is full
-                select.select([], [self], [], SECONDS)
-                written = super().write(data)
-            if written is None:
-                raise OSError(errno.EAGAIN, f"not read for {SECONDS:g} s")
-            return written
-        except OSError as error:
-            if not self._reported:
-                self._reported = True
-                why = f"cannot write to {NAMES[self._number]} ({error.strerror})"
-                with suppress(OSError):
-                    os.write(3 - self._number, f"{why}: its output is lost, the work continues\n".encode())
-            return len(data)
-
-
 @contextmanager
 def lasting() -> Iterator[None]:
     """In this block a closed pipe or terminal, or a full disk under a log file, does not stop the work."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _lasting(sys.stdout, 1), _lasting(sys.stderr, 2)
+    sys.stdout, sys.stderr = own = _lasting(sys.stdout, 1), _lasting(sys.stderr, 2)
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        for stream in (sys.stdout, sys.stderr, *own):
+            with suppress(ValueError):  # one that others have put there and closed
+                if stream is not None:
+                    stream.flush()
         sys.stdout, sys.stderr = before
 
 
@@ -80,8 +52,7 @@ def _lasting(stream: Any, number: int) -> Any:
         return stream
     with suppress(OSError):
         stream.flush()
-    raw = io.BufferedWriter(_Lasting(number))
-    return io.TextIOWrapper(raw, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
+    return lasting_text(number, encoding=stream.encoding, errors=stream.errors)
 
 
 def _is_of(stream: TextIO, number: int) -> bool:

@@ -21,7 +21,7 @@ from rnr.runs.saved_rollouts import SavedGroup, find_group
 from rnr.types import Answer, Example, Group, Reward, ScoredGroup
 from rnr.validation import validated
 from scripts.command_line import as_written, new_app, run
-from scripts.startup import find_modules_here
+from scripts.startup import find_modules_here, leave
 
 app = new_app()
 SAME = 1e-6
@@ -106,4 +106,4 @@ def _show(out: Console, saved: SavedGroup, number: int, answer: Answer, reward: 
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -24,7 +24,7 @@ from rnr.runs.run_folder import saved_config
 from rnr.runs.saved_rollouts import SavedGroup, saved_groups
 from rnr.validation import validated
 from scripts.command_line import as_written, new_app, refuse_idle, run, table_option, within
-from scripts.startup import find_modules_here
+from scripts.startup import find_modules_here, leave
 
 app = new_app()
 
@@ -108,4 +108,4 @@ def _one(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -70,6 +70,7 @@ def serve(
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
+        _share(listening, True)
         ended = serving.start(listening)
         where = "{}:{}".format(*listening.getsockname()[:2])
         print(f"{served} at http://{where} after {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
@@ -81,11 +82,20 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _share(listening, True)
         listening.bind((host, port))
+        # Until it listens, another server that asks to reuse the address could bind it too, and fail only with its
+        # model loaded.
+        _share(listening, False)
     except OSError as error:
         raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
     return listening
+
+
+def _share(listening: socket.socket, on: bool) -> None:
+    """Whether another socket that asks to may bind this address as well; on once it listens, so that the next server
+    need not wait for the connections of this one."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, on)
 
 
 def _name_of(model: str) -> str:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from rnr.files.jsonl import strict_json
+from rnr.files.whole import open_to_the_same
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from scripts.command_line import as_written, new_app, run
 
@@ -56,6 +57,7 @@ def convert(source: Path, target: Path) -> None:
     # vLLM reads the rotary base from the top level; transformers 5 writes it inside rope_parameters only.
     written["rope_theta"] = written.get("rope_parameters", {}).get("rope_theta", 100000.0)
     (partial / "config.json").write_text(strict_json(written, indent=2))
+    open_to_the_same(partial.glob("*.safetensors"), partial / "config.json")
     partial.rename(target)
 
 

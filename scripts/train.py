@@ -9,6 +9,7 @@ Without --config and keys it trains the default config on the demo data, about 4
 import asyncio
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,7 @@ from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run, settings_of
 from scripts.debugging import smallest
 from scripts.report import write_page
-from scripts.startup import end_on_interrupt, find_modules_here, raise_on_interrupt
+from scripts.startup import end_on_interrupt, find_modules_here, leave, raise_on_interrupt
 
 if TYPE_CHECKING:
     from cluster.run import ValidatedRun
@@ -105,33 +106,40 @@ def _check_and_train(settings: Config, status: StatusFile, console: Console, *, 
 
 def _train(ready: "ValidatedRun", console: Console) -> int:
     """Train a run whose inputs are checked; the exit code."""
-    from cluster.manifest import CheckpointCorrupt
     from cluster.run import run as run_training
-    from rnr.faults import causes
-    from rnr.files.free_space import is_no_room
+    from rnr.faults import Stopped
 
     try:
         with ready.status.until_the_end():
             asyncio.run(run_training(ready, console))
-    except ExceptionGroup as group:
-        found = causes(group)
-        print(f"error: {type(found[0]).__name__}: {found[0]}", file=sys.stderr)
-        if not all(isinstance(cause, RuntimeError) for cause in found):
-            traceback.print_exc()  # a bug: its fix needs the traceback
-        return 1
-    except (CheckpointCorrupt, RuntimeError) as error:
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except (ValueError, OSError) as error:
-        from cluster.disk import full_disk
-
-        if is_no_room(error):
-            print(f"error: {full_disk(ready.folder, error)}", file=sys.stderr)
-        else:
-            traceback.print_exc()  # a bug: wrong input has been refused above
+    except Stopped:
+        raise
+    except Exception as error:
+        _report(error, ready.folder)
         return 1
     return 0
 
 
+def _report(error: Exception, folder: Path) -> None:
+    """Say why the run in ``folder`` has failed; a bug with its traceback, which its fix needs."""
+    from rnr.faults import causes
+
+    found = causes(error)
+    known = [_known(cause, folder) for cause in found]
+    print(f"error: {known[0] or f'{type(found[0]).__name__}: {found[0]}'}", file=sys.stderr)
+    if not all(known):
+        traceback.print_exception(error)
+
+
+def _known(cause: BaseException, folder: Path) -> str:
+    """The message of a failure that is no bug; wrong input has been refused before the run."""
+    from cluster.disk import failed_disk
+    from cluster.manifest import CheckpointCorrupt
+
+    if isinstance(cause, CheckpointCorrupt | RuntimeError):
+        return f"{type(cause).__name__}: {cause}"
+    return failed_disk(folder, cause)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -135,7 +135,7 @@ def form_of(use: str, arguments: Mapping[str, Any] | None = None) -> Form:
         parameters = list(signature.parameters.values())[1:]
         signature = signature.replace(parameters=parameters)
     else:
-        signature = inspect.signature(found)
+        signature = _signature(found, use)
         parameters = list(signature.parameters.values())
     needed = [
         parameter.name
@@ -150,6 +150,13 @@ def form_of(use: str, arguments: Mapping[str, Any] | None = None) -> Form:
         raise ValueError(f"reward {use!r}: {name}{signature} must take {', '.join(FORMS[:2])} or {FORMS[2]}")
     _bind(use, name, signature, len(needed), keywords)
     return FORMS[len(needed) - 1]
+
+
+def _signature(found: Callable[..., Any], use: str) -> inspect.Signature:
+    try:
+        return inspect.signature(found)
+    except ValueError as problem:  # some of those in compiled code
+        raise ValueError(f"reward {use!r}: {problem}: wrap it in a function") from None
 
 
 def _bind(use: str, name: str, signature: inspect.Signature, count: int, keywords: Mapping[str, Any]) -> None:

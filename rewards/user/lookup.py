@@ -1,15 +1,23 @@
 """Imports what a user names as ``module:name``; the module may be missing or fail."""
 
 import importlib
+import logging
 import os
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any
 
 from rnr.messages import did_you_mean
 from rnr.runs.log_handler import kept_enabled
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 60.0
+"""Of an import, after which it is reported: it may also never end."""
 
 
 def find(path: str) -> Callable[..., Any]:
@@ -24,7 +32,7 @@ def find(path: str) -> Callable[..., Any]:
         name = module_name.removesuffix(".py").strip("./").replace("/", ".")
         raise ValueError(f"reward {path!r} has a path for its module; did you mean '{name}:{function_name}'?")
     try:
-        with kept_enabled():
+        with kept_enabled(), _reported_if_slow(path):
             module = importlib.import_module(module_name)
     except (Exception, SystemExit, GeneratorExit) as problem:
         raise ValueError(f"reward {path!r}: {_why_not_imported(module_name, problem)}") from problem
@@ -36,6 +44,18 @@ def find(path: str) -> Callable[..., Any]:
         hint = did_you_mean(function_name, callables)
         raise ValueError(f"reward {path!r}: module {module_name!r} has no function {function_name!r}{hint}")
     return function
+
+
+@contextmanager
+def _reported_if_slow(path: str) -> Iterator[None]:
+    said = f"reward {path!r}: importing its module has taken {SECONDS:g} s so far"
+    timer = Timer(SECONDS, logger.warning, [said])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def place(problem: BaseException, *, ours: Sequence[str] = ()) -> str:

@@ -110,6 +110,13 @@ def not_there(files: Iterable[Path]) -> list[Path]:
     return missing
 
 
+def open_to_the_same(files: Iterable[Path], other: Path) -> None:
+    """Let those read the files who may read ``other``: safetensors writes what only their owner can read."""
+    for file in files:
+        with suppress(OSError):  # of a mount that has no modes, or one for all files
+            file.chmod(other.stat().st_mode)
+
+
 def sync_folder(folder: Path) -> None:
     """Force every file under ``folder`` to disk, and the folders that name them."""
     for path in [*folder.rglob("*"), folder]:

@@ -2,9 +2,12 @@
 
 import fcntl
 import os
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from rnr.files.free_space import existing_parent, is_no_room
 
 LOCK = "lock"
 """File in a run folder that its process keeps locked."""
@@ -30,6 +33,17 @@ def take_lock(folder: Path) -> int | None:
             return lock
     os.close(lock)
     return None
+
+
+def without_locks(folder: Path) -> str:
+    """Why files in this folder, or where it is not there in the nearest above it, cannot be locked; empty where they
+    can."""
+    try:
+        with tempfile.TemporaryFile(dir=existing_parent(folder)) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return "" if is_no_room(error) else str(error.strerror)
+    return ""
 
 
 def remove_locked(folder: Path) -> None:

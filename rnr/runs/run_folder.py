@@ -13,7 +13,8 @@ from rnr.files.free_space import unwritable
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import free_name, write_whole
 from rnr.messages import few
-from rnr.runs.lock import is_active, remove_locked, take_lock
+from rnr.model_folder import read_config, stored_tensors
+from rnr.runs.lock import is_active, remove_locked, take_lock, without_locks
 from rnr.runs.status import read_status
 
 logger = logging.getLogger(__name__)
@@ -88,6 +89,11 @@ def check_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> None:
             raise ValueError(
                 f"run.folder: {folder} is not writable ({why}); choose another run.folder or fix its permissions"
             )
+    if why := without_locks(folder):
+        raise ValueError(
+            f"run.folder: the file system of {folder} has no locks ({why}), by which a run owns its folder: mount it "
+            "with them (Lustre: -o flock), or choose another run.folder"
+        )
     if is_active(folder):
         raise _in_use(folder)
     if resume and resumable(run):
@@ -100,8 +106,16 @@ def is_finished(run: RunConfig, tree: Mapping[str, Any]) -> bool:
     status = read_status(folder) if resumable(run) else None
     if status is None or status.state != "done":
         return False
-    left = any((folder / "export").glob("*.safetensors")) and saved_summary(folder) is not None
+    left = _is_whole(folder / "export") and saved_summary(folder) is not None
     return left and all(section != "merging" for section, *_ in _changes(saved_config(folder), tree))
+
+
+def _is_whole(export: Path) -> bool:
+    """Whether an export has its config and all of its weights."""
+    try:
+        return bool(read_config(export)) and stored_tensors(export) is not None
+    except (ValueError, OSError):
+        return False
 
 
 def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:

@@ -205,11 +205,13 @@ class StatusFile:
 
     def failed(self, error: BaseException) -> None:
         cause = causes(error)[0]
-        self._end("failed", error=f"{type(cause).__name__}: {cause}")
+        with suppress(OSError):  # of a disk that takes no more: the run's own error is what is to be seen
+            self._end("failed", error=f"{type(cause).__name__}: {cause}")
 
     def stopped(self, why: str) -> None:
         """The run was stopped and can be resumed; ``why`` names the signal."""
-        self._end("stopped", why=why)
+        with suppress(OSError):
+            self._end("stopped", why=why)
 
     def _end(self, state: State, **more: str) -> None:
         if self.state != "running":

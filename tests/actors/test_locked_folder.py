@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from actors import locked_folder
 from actors.locked_folder import (
     KERNELS,
     PREFIX,
@@ -20,6 +21,7 @@ from actors.locked_folder import (
     choose_folder_for_kernels,
     folder_for_sockets,
     held_folder,
+    held_for_ray,
     remove,
     remove_abandoned,
     root_of_workers,
@@ -214,3 +216,19 @@ def test_a_process_whose_title_has_overwritten_its_environment_goes_with_its_fol
         remove(folder)
         assert left.wait(30) == -signal.SIGKILL
     os.close(lock)
+
+
+@pytest.mark.parametrize(
+    ("read_only", "variable", "where"), [(True, "", "own"), (False, "", "/tmp"), (True, "ray", "ray")]
+)
+def test_a_local_ray_has_its_folder_where_it_can_be_written(tmp_path, monkeypatch, read_only, variable, where) -> None:
+    monkeypatch.setattr(locked_folder, "unwritable", lambda folder: f"{folder}: Read-only" if read_only else "")
+    monkeypatch.setattr(locked_folder, "LONGEST_ROOT", 1000)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "own"))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / variable) if variable else "")
+    for name in ("own", "ray"):
+        (tmp_path / name).mkdir()
+    folder, lock = held_for_ray("rnr-test-")
+    remove(folder)
+    os.close(lock)
+    assert folder.parent == tmp_path / where

@@ -14,7 +14,7 @@ from actors.options import Options
 from actors.question import Limits
 from actors.server import BodyLimit, Service, routes
 from rnr.task.extraction import Entity, Extraction
-from scripts.serve import main
+from scripts.serve import _listen, main
 
 LIMITS = Limits(sentences=3, characters=40, labels=2, samples=4, waiting=3)
 
@@ -215,6 +215,31 @@ def test_the_sentences_of_a_client_that_has_gone_are_given_up() -> None:
     assert asyncio.run(leave()) == (3, 0, 3)
 
 
+def test_a_request_that_a_stopping_server_does_not_wait_for_is_told_so(caplog) -> None:
+    async def stop() -> tuple[str, int]:
+        model = _Model()
+        app = FastAPI()
+        app.include_router(routes(Service(model, "mine", LIMITS)))
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            config = uvicorn.Config(BodyLimit(app, most=400), log_config=None, timeout_graceful_shutdown=1)
+            server = uvicorn.Server(config)
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            async with httpx.AsyncClient(timeout=20) as client:
+                where = "http://{}:{}/extract".format(*listening.getsockname())
+                asking = asyncio.create_task(client.post(where, json={"sentences": ["slow"], "labels": ["x"]}))
+                async with asyncio.timeout(20):
+                    while not model.asked:
+                        await asyncio.sleep(0.01)
+                server.should_exit = True
+                answer = await asking
+            await serving
+        assert answer.status_code == 503
+        return answer.json()["error"], model.given_up
+
+    assert asyncio.run(stop()) == ("the server is stopping: ask again later", 1)
+    assert "Traceback" not in caplog.text
+
+
 def test_a_sentence_that_is_refused_ends_the_others_of_its_request(monkeypatch) -> None:
     model = _Model()
     answered = model.extract
@@ -254,4 +279,10 @@ def test_an_address_that_is_taken_is_told_before_a_model_is_loaded(capsys) -> No
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert main(["no-model", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot listen at 127.0.0.1:" in capsys.readouterr().err
+
+
+def test_an_address_that_a_server_has_whose_model_is_still_loading_is_taken_too(capsys) -> None:
+    with _listen("127.0.0.1", 0) as loading:
+        assert main(["no-model", "--port", str(loading.getsockname()[1])]) == 2
     assert "cannot listen at 127.0.0.1:" in capsys.readouterr().err

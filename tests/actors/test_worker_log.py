@@ -1,6 +1,8 @@
 """Errors that refer to what another process has printed."""
 
 import pickle
+import subprocess
+import sys
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -8,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from actors import worker_log
 from actors.vllm_environment import start_reported
 from actors.worker_log import root_cause
+from tests.project.test_imports import ROOT
 
 DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 LOG = f"""--- process 15261, 2026-11-29 23:03:07
@@ -73,3 +76,20 @@ def test_an_error_of_vllms_config_becomes_plain_text_that_can_be_sent() -> None:
     assert str(pickle.loads(pickle.dumps(told.value))) == (
         "vLLM did not start: ValidationError: Input should be a valid integer, unable to parse string as an integer"
     )
+
+
+def test_what_prints_in_a_worker_does_not_fail_where_its_log_has_no_room(tmp_path) -> None:
+    (tmp_path / "full.log").symlink_to("/dev/full")
+    program = (
+        "import os, sys\nfrom actors.worker_log import print_to\nkept = os.dup(1)\n"
+        "assert print_to(sys.argv[1])\n"
+        "import io\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\n"  # as a custom reward's module may
+        "print('scoring', flush=True)\nprint('scoring', file=sys.stderr)\nos.write(kept, b'scored')"
+    )
+    for name in ("full.log", "mine.log"):
+        command = [sys.executable, "-c", program, str(tmp_path / name)]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "scored", "")
+    first, *said = (tmp_path / "mine.log").read_text().splitlines()
+    assert first.startswith("--- process ")
+    assert said == ["scoring", "scoring"]

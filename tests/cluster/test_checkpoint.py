@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.checkpoint import Checkpoints
+from cluster.checkpoint import Checkpoints, refuse_lost
 from cluster.manifest import CheckpointCorrupt, CheckpointLayout, verify
 from cluster.progress import Progress
 from cluster.warm_start import take_over, warm_start
@@ -208,7 +208,6 @@ def test_leftovers_of_a_kill_are_ignored_and_removed_on_restore(tmp_path) -> Non
     leftover = tmp_path / "000012-grpo-000002.partial"
     leftover.mkdir()
     (leftover / "progress.json").write_text(json.dumps({"stage": "grpo", "step": 2, "version": 12}))
-    (tmp_path / "000013-grpo-000003").mkdir()  # no progress.json: not a checkpoint
     assert _names(checkpoints) == ["000011-grpo-000001"]
     assert _restore(checkpoints)[0].version == 11
     assert not leftover.exists()
@@ -400,7 +399,9 @@ def _flip_a_bit(file: Path) -> None:
         (lambda folder: _flip_a_bit(folder / "progress.json"), "progress.json was altered"),
         (lambda folder: (folder / "state").unlink(), "state is missing"),
         (lambda folder: (folder / "more.pt").touch(), "more.pt is not in the manifest"),
+        (lambda folder: (folder / "progress.json").unlink(), "progress.json is missing"),
         (lambda folder: (folder / "manifest.json").unlink(), "has no manifest.json"),
+        (lambda folder: [file.unlink() for file in folder.iterdir()], "has no manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json cannot be read"),
         (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), "manifest.json cannot be read"),
         (lambda folder: ((folder / "state").unlink(), (folder / "state").symlink_to("/dev/zero")), "not a plain file"),
@@ -425,6 +426,22 @@ def test_a_run_whose_checkpoints_are_all_corrupt_does_not_begin_anew(tmp_path) -
     (tmp_path / "000011-grpo-000001" / "state").write_text("12")
     with pytest.raises(CheckpointCorrupt, match=r"no checkpoint is left to resume from: .*state was altered"):
         _restore(checkpoints)
+    (tmp_path / "000011-grpo-000001" / "progress.json").unlink()
+    with pytest.raises(CheckpointCorrupt, match=r"no checkpoint is left to resume from: .*progress.json is missing"):
+        _restore(checkpoints)
+
+
+def test_a_run_in_grpo_whose_checkpoints_are_gone_does_not_begin_anew(tmp_path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    refuse_lost(tmp_path)  # killed before its first line
+    metrics.write_text('{"stage": "base", "step": 0}\n{"stage": "sft", "step": 0}\n{"stage": "sft", "st')
+    refuse_lost(tmp_path)  # killed before its first checkpoint
+    metrics.write_text('{"stage": "sft", "step": 0}\n{"stage": "grpo", "step": 0}\n{"stage": "grpo", "step": 1}\n')
+    (tmp_path / "checkpoints" / "000001-grpo-000000.corrupt").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"checkpoints has no checkpoint, but metrics.jsonl has 2 lines of GRPO"):
+        refuse_lost(tmp_path)
+    (tmp_path / "checkpoints" / "000001-grpo-000000").mkdir()
+    refuse_lost(tmp_path)
 
 
 def test_nothing_is_loaded_before_its_digest_is_right(tmp_path) -> None:

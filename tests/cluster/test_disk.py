@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from cluster.checkpoint import Checkpoints, CutShort
-from cluster.disk import Disk, check_disk, disk_gib, free_gib, full_disk
+from cluster.disk import Disk, check_disk, disk_gib, failed_disk, free_gib
 from cluster.durable_tracker import DurableTracker
 from cluster.manifest import CheckpointLayout
 from cluster.progress import Progress
@@ -26,6 +26,7 @@ from rnr.faults import NoRoom
 from rnr.files.free_space import free_space, is_cut_short, is_full, is_no_room
 from rnr.files.jsonl import keep_lines
 from rnr.files.whole import append_whole, write_whole
+from rnr.runs.status import StatusFile
 from rnr.runs.tracking import Tracker
 from tests.project.test_imports import ROOT
 
@@ -128,15 +129,32 @@ def test_a_file_on_another_disk_that_is_full_is_named(small, tmp_path) -> None:
 
 def test_a_run_that_a_full_disk_ends_says_which_disk_it_is(small, tmp_path) -> None:
     error = OSError(errno.ENOSPC, "No space left on device", "/elsewhere/x")
-    said = full_disk(tmp_path, error)
+    said = failed_disk(tmp_path, error)
     assert said.startswith("OSError: [Errno 28] No space left on device: '/elsewhere/x': the disk of ")
     assert "GiB free, so check the others, such as those of /" in said
     _fill(small)
-    said = full_disk(small, error)
+    said = failed_disk(small, error)
     assert said.startswith(
         "NoRoom: no room for what the run writes ([Errno 28] No space left on device: '/elsewhere/x'): "
     )
     assert "has 0.000 of 0.004 GiB free; free some space, then resume with --resume" in said
+
+
+def test_a_run_whose_disk_is_mounted_to_be_read_only_ends_with_its_error_and_no_traceback(small) -> None:
+    status = StatusFile()
+    status.open(small)
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    with pytest.raises(OSError, match=r"Read-only.*metrics.jsonl") as caught, status.until_the_end():
+        append_whole(small / "metrics.jsonl", "{}\n")
+    assert status.state == "failed"
+    said = failed_disk(small, caught.value)
+    assert said.endswith(
+        f"metrics.jsonl': the run folder can no longer be written ({small}: Read-only file system): check its disk and "
+        "its mount, then resume with --resume"
+    )
+    assert failed_disk(small, ValueError("a bug")) == ""
+    subprocess.run(["mount", "-o", "remount,rw", str(small)], check=True)
+    assert failed_disk(small, caught.value) == "", "of something else"
 
 
 def test_a_checkpoint_is_not_begun_where_one_like_the_last_does_not_fit(small, monkeypatch) -> None:

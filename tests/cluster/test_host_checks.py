@@ -37,6 +37,15 @@ def test_a_limit_of_open_files_that_ray_cannot_start_with_is_named(built, monkey
     assert check_machine(CPU.model_copy(update={"address": IN_PROCESS})) == ["a note"]  # without Ray
 
 
+def test_a_command_line_that_python_has_not_decoded_is_named(built, monkeypatch) -> None:
+    monkeypatch.setattr(host_checks.sys, "argv", ["train", "--run.folder=/runs/\udcc3\udca9"])
+    with pytest.raises(ValueError, match=r"found '--run.folder=/runs/\\udcc3\\udca9'; set a UTF-8 locale"):
+        check_machine(CPU)
+    assert check_machine(CPU.model_copy(update={"address": IN_PROCESS})) == ["a note"]  # without Ray
+    monkeypatch.setattr(host_checks.sys, "argv", ["train", "--run.folder=/runs/é"])
+    assert check_machine(CPU) == ["a note"]
+
+
 def test_a_limit_of_virtual_memory_is_reported(built, monkeypatch) -> None:
     limits = {host_checks.resource.RLIMIT_AS: (6 * 2**30, -1)}
     monkeypatch.setattr(host_checks.resource, "getrlimit", lambda kind: limits.get(kind, (-1, -1)))

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 from types import SimpleNamespace
 
 import pytest
@@ -48,6 +49,17 @@ def test_an_export_has_the_digest_of_the_policy_and_loads_as_it(tiny_model, tmp_
     assert again.lm_head.weight is again.model.embed_tokens.weight
     assert (tmp_path / "export" / "asked.json").read_text() == "{}"
     assert (tmp_path / "export" / "config.json").read_bytes() == (tiny_model / "config.json").read_bytes()
+
+
+def test_whoever_may_read_the_config_of_an_export_may_read_its_weights(tiny_model, tmp_path) -> None:
+    _, weights = changed(tiny_model)
+    before = os.umask(0o027)
+    try:
+        export(engine(tiny_model, weights), tmp_path / "export", {}, rank=0)
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / "export" / name).stat().st_mode) for name in ("config.json", "model.safetensors")]
+    assert modes == [0o640, 0o640]
 
 
 @pytest.fixture

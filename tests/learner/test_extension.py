@@ -57,6 +57,15 @@ def test_two_learners_do_not_build_at_once(tmp_path) -> None:
         pass
 
 
+def test_a_home_on_a_file_system_without_locks_is_built_in(tmp_path, monkeypatch) -> None:
+    def refused(_file, _how) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(extension.fcntl, "flock", refused)
+    with _one_at_a_time(tmp_path, time.monotonic()):
+        pass
+
+
 def test_two_environments_never_build_in_one_folder_and_one_builds_in_the_same_each_time(monkeypatch) -> None:
     def root(sources: str) -> str:
         monkeypatch.delenv("TORCH_EXTENSIONS_DIR", raising=False)

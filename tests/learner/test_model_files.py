@@ -5,6 +5,7 @@ import math
 import shutil
 from fnmatch import fnmatch
 from itertools import permutations
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -184,6 +185,19 @@ def _in_parts(folder, parts=("model-1.safetensors", "model-2.safetensors")) -> N
         _weights(folder, name, **{f"w{number}": ("BF16", 2, [number + 1])})
     index = {"metadata": {}, "weight_map": {f"w{number}": name for number, name in enumerate(parts)}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_weights_that_this_user_may_not_read_are_not_said_to_be_missing(model, monkeypatch) -> None:
+    opened = Path.open
+
+    def denied(file: Path, *arguments, **options):
+        if file.name == "model.safetensors":
+            raise PermissionError(13, "Permission denied", str(file))
+        return opened(file, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(ValueError, match=r"model\.safetensors cannot be read \(Permission denied\): ask its owner"):
+        resolve(str(model))
 
 
 def test_a_part_of_the_weights_that_is_missing_is_named(model) -> None:

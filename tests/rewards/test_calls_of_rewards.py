@@ -208,3 +208,11 @@ def test_ctrl_c_in_a_reward_that_is_called_in_the_main_thread_ends_the_command()
     options = RewardConfig(preset="calls:interrupts")
     with pytest.raises(KeyboardInterrupt):
         rescore_rollouts(GROUP, options, max_new_tokens=8)
+
+
+def test_an_interrupt_that_a_reward_raises_in_a_worker_is_no_ctrl_c() -> None:
+    worker = RewardWorker(RewardConfig(preset="calls:interrupts"), max_new_tokens=8, heeds_ctrl_c=False)
+    rewards = worker.score(GROUP).rewards
+    assert [(each.total, each.invalid) for each in rewards] == [(None, "KeyboardInterrupt: raised by the reward")] * 2
+    with pytest.raises(KeyboardInterrupt):
+        RewardWorker(RewardConfig(preset="calls:interrupts"), max_new_tokens=8).score(GROUP)

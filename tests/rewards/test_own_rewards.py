@@ -1,6 +1,7 @@
 """Rewards of a user's own in each form, by themselves, in a worker, and as a list beside the built-in parts."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from actors.reward import RewardWorker, ScorerWorker
@@ -17,10 +19,11 @@ from examples.rewards import agreement
 from rewards.advantage import training_batch
 from rewards.checking import check, parts_before
 from rewards.composite import added, score_group
-from rewards.user import custom, trial
+from rewards.user import custom, lookup, trial
 from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout
+from tests.project.test_imports import ROOT
 
 ADA = Mention(text="Ada", label="person", start=0, end=3)
 EXAMPLE = Example(uid="1", sentence="Ada ran", schema=("person",), mentions=(ADA,))
@@ -165,6 +168,72 @@ def test_a_reward_that_ends_the_process_as_it_is_imported_is_named(own) -> None:
     own.write_text("import os\nos._exit(0)", encoding="utf-8")
     with pytest.raises(ValueError, match=r"importing it failed: SystemExit: os\._exit\(0\) \(.*mine\.py, line 2\)"):
         check(RewardConfig(preset="mine:score"))
+
+
+@pytest.mark.parametrize(
+    ("line", "called"),
+    [
+        # Whichever wrapper goes closes what it wraps.
+        ("sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')", "print('called', flush=True)"),
+        ("sys.stdout.close()", "os.write(1, b'called\\n')"),
+        ("sys.stdout = open(os.devnull, 'w')", "os.write(1, b'called\\n')"),
+        ("sys.stdout.buffer.close()", "os.write(1, b'called\\n')"),
+    ],
+)
+def test_a_reward_that_takes_standard_output_leaves_it_to_the_run(own, tmp_path, line, called) -> None:
+    (tmp_path / "taking.py").write_text(
+        f"import io, os, sys\nprint('imported', flush=True)\n{line}\n"
+        f"def one(example, answer):\n    {called}\n    return 1.0\n"
+    )
+    program = (
+        "import gc\nfrom rewards.checking import check\nfrom rnr.config import RewardConfig\n"
+        "from scripts.printing import lasting\n"
+        "with lasting():\n"
+        "    check(RewardConfig(preset='taking:one'))\n    gc.collect()\n    print('the run goes on')"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.returncode) == ("imported\ncalled\nthe run goes on\n", 0), ended.stderr
+
+
+def test_a_reward_is_tried_where_there_is_no_standard_output(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as under `>&-`
+    check(RewardConfig(preset="examples.rewards:boundaries"))
+    assert sys.stdout is None
+
+
+def test_a_module_that_takes_long_to_import_is_named_meanwhile(tmp_path, monkeypatch, caplog) -> None:
+    for name, seconds in (("slow_to_import", 0.3), ("quick_to_import", 0.0)):
+        (tmp_path / f"{name}.py").write_text(
+            f"import time\ntime.sleep({seconds})\ndef one(example, answer): return 1.0\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(lookup, "SECONDS", 0.1 if seconds else 60.0)
+        check(RewardConfig(preset=f"{name}:one"))
+    assert caplog.messages == ["reward 'slow_to_import:one': importing its module has taken 0.1 s so far"]
+
+
+def test_a_server_that_a_reward_starts_in_its_trial_ends_with_the_process(tmp_path) -> None:
+    (tmp_path / "serving.py").write_text(
+        "import subprocess\nserver = None\n"
+        "def one(example, answer):\n    global server\n"
+        "    server = server or subprocess.Popen(['sleep', '600'])\n    return 1.0\n"
+    )
+    program = (
+        "from rewards.checking import check\nfrom rnr.config import RewardConfig\n"
+        "check(RewardConfig(preset='serving:one'))\nimport serving\n"
+        "assert serving.server.poll() is None\nprint(serving.server.pid)"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(ended.stdout)).wait(10)
+
+
+def test_a_reward_of_compiled_code_that_tells_no_parameters_is_named() -> None:
+    with pytest.raises(ValueError, match=r"reward 'builtins:max': no signature found .*: wrap it in a function"):
+        check(RewardConfig(preset="builtins:max"))
 
 
 def test_a_reward_that_configures_logging_does_not_silence_the_run(own, caplog) -> None:

@@ -8,7 +8,8 @@ from threading import Timer
 
 import pytest
 
-from rnr.config import Config
+from rnr.config import Config, RunConfig
+from rnr.runs import lock
 from rnr.runs.lock import LOCK, is_active, take_lock
 from rnr.runs.run_folder import check_run, open_run
 
@@ -106,6 +107,18 @@ def test_a_folder_that_cannot_be_written_is_found_at_once_and_nothing_is_left_of
             _check(folder)
     _check(tmp_path / "new" / "runs")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_system_without_locks_is_named_before_anything_starts(tmp_path, monkeypatch) -> None:
+    def refused(_file, _how) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    run = RunConfig(name="mine", folder=str(tmp_path / "not yet"))
+    check_run(run, {}, resume=False)
+    monkeypatch.setattr(lock.fcntl, "flock", refused)
+    with pytest.raises(ValueError, match=r"mine has no locks \(Function not implemented\), .*Lustre: -o flock"):
+        check_run(run, {}, resume=False)
+    assert not (tmp_path / "not yet").exists()
 
 
 def test_a_resumed_run_needs_its_own_folder_and_one_that_is_moved_aside_that_around_it(tmp_path, monkeypatch) -> None:

@@ -212,6 +212,17 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
     assert len(asked) == 1
 
 
+def test_evaluations_that_start_in_one_second_do_not_share_a_folder(tmp_path, data, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scripts.evaluate.time", SimpleNamespace(strftime=lambda form: "20260102-030405"))
+    for text in ('{"entities": {"thing": ["Lisp"]}}', '{"entities": {}}'):
+        _loaded([], {"free": text}, monkeypatch)
+        assert main(["--model", "m", "--data", *data, "--examples", "1"]) == 0
+    folders = [tmp_path / "runs" / "evaluation" / name for name in ("20260102-030405", "20260102-030405.1")]
+    scores = [json.loads((folder / "predictions.scores.json").read_text()) for folder in folders]
+    assert [each["averages"]["exact"]["f1"] for each in scores] == [50.0, 0.0]
+
+
 def test_predictions_of_other_sentences_are_refused_before_the_model_is_asked(tmp_path, monkeypatch, capsys) -> None:
     asked: list[dict] = []
     _loaded(asked, {"free": '{"entities": {}}'}, monkeypatch)

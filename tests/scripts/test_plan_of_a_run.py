@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("ray")
+
+from safetensors.numpy import save_file
 
 from cluster import run as cluster_run
 from cluster.checkpoint import PROGRESS
@@ -68,7 +71,8 @@ def _finished(options: list[str]) -> Path:
     status.open(folder)
     status.done()
     (folder / "export").mkdir()
-    (folder / "export" / "model.safetensors").touch()
+    (folder / "export" / "config.json").write_text('{"model_type": "llama"}')
+    save_file({"weight": np.zeros(2)}, folder / "export" / "model.safetensors")
     (folder / "summary.json").write_text("{}")
     return folder
 
@@ -168,9 +172,16 @@ def test_what_a_run_logs_has_its_time_before_it(options, begun, capsys) -> None:
     assert re.search(r"^\d\d:\d\d:\d\d libraries: \d+\.\d s$", capsys.readouterr().out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("missing", ["export/model.safetensors", "summary.json", "status.json"])
+@pytest.mark.parametrize("missing", ["export/model.safetensors", "export/config.json", "summary.json", "status.json"])
 def test_a_run_that_is_done_and_lacks_something_is_resumed(options, begun, missing) -> None:
     (_finished(options) / missing).unlink()
+    assert main([*options, "--resume"]) == 0
+    assert begun == [True]
+
+
+def test_a_run_that_is_done_and_whose_export_was_cut_is_resumed(options, begun) -> None:
+    weights = _finished(options) / "export" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
     assert main([*options, "--resume"]) == 0
     assert begun == [True]
 

@@ -461,7 +461,8 @@ def test_help_shows_a_command_as_it_is_called(monkeypatch, capsys) -> None:
 def test_no_command_is_loaded_until_it_is_called() -> None:
     program = "import sys, scripts.main; print(sorted(m for m in sys.modules if m.startswith(('scripts.', 'rnr'))))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    own = ["rnr", "rnr.messages", "scripts.main", "scripts.printing", "scripts.startup"]
+    own = ["rnr", "rnr.files", "rnr.files.lasting", "rnr.messages"]
+    own += ["scripts.main", "scripts.printing", "scripts.startup"]
     assert done.stdout.strip() == str(own)
 
 

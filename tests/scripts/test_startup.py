@@ -1,14 +1,17 @@
 """The first moments of a command: files that stand in the place of our packages, and Ctrl-C while things load."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
-from scripts.startup import PACKAGES
+from scripts.startup import PACKAGES, begin
 from tests.project.test_imports import ROOT
 
 
@@ -24,6 +27,31 @@ def test_a_file_in_the_place_of_a_package_is_named(tmp_path, name) -> None:
     ended = subprocess.run(command, cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert ended.stderr == (f"error: {other} shadows RNR's package {name!r}: rename it, or start from another folder\n")
+
+
+def test_python_without_docstrings_is_refused_by_name() -> None:
+    command = [sys.executable, "-OO", "-m", "scripts.train", "--dry-run"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: Python runs without docstrings (PYTHONOPTIMIZE=2, or -OO)")
+
+
+def test_a_user_without_a_home_has_one_in_the_temporary_folder(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("HOME", "/somewhere")
+    begin()
+    assert os.environ["HOME"] == "/somewhere"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: {}[number])  # KeyError
+    begin()
+    home = tmp_path / f"rnr-home-{os.getuid()}"
+    assert Path("~").expanduser() == home
+    said = f"note: HOME is not set, and user {os.getuid()} has no other: using {home}\n"
+    assert capsys.readouterr().err == said
+    home.chmod(0o755)  # someone else may have made it
+    monkeypatch.delenv("HOME")
+    begin()
+    assert "HOME" not in os.environ
 
 
 def test_other_files_and_plain_folders_of_these_names_are_in_nobodys_way(tmp_path) -> None:
@@ -59,3 +87,14 @@ def test_where_interrupts_are_ignored_they_stay_so() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "here\n")
+
+
+def test_a_thread_that_does_not_end_does_not_keep_the_process() -> None:
+    program = (
+        "import threading, time\nfrom scripts import startup\nstartup.SECONDS = 0.2\n"
+        "threading.Thread(target=time.sleep, args=[{seconds}], name='poller').start()\nprint('done')\nstartup.leave(3)"
+    )
+    for seconds, said in ((600, "note: exiting although threads are running: poller\n"), (0.01, "")):
+        command = [sys.executable, "-c", program.format(seconds=seconds)]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (3, "done\n", said)
