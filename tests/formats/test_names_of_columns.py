@@ -370,3 +370,14 @@ def test_places_on_a_page_are_noted_and_read(tmp_path, header, step, place) -> N
     found, problems, notes = read(written(tmp_path / "a.tsv", text))
     assert ([mentions for _, mentions in found], problems) == ([[("wordd", "PER"), ("wordj", "PER")]], "")
     assert "column 3 says the same on several lines" in notes
+
+
+@pytest.mark.parametrize("other", ["orig_sent_id", "original_sentence_id", "doc_sent_id", "globalSentenceIndex"])
+def test_a_number_of_the_sentence_itself_goes_before_one_of_what_it_is_from(tmp_path, other) -> None:
+    text = f"{other},sent_id,word,tag\n7,1,Ada,B-PER\n7,1,ran,O\n7,2,Ada,B-PER\n7,2,ran,O\n"
+    assert read(written(tmp_path / "a.csv", text))[:2] == ([ADA, ADA], "")
+
+
+def test_blank_rows_divide_where_a_column_tells_only_what_a_sentence_is_from(tmp_path) -> None:
+    text = "orig_sent_id,word,tag\n7,Ada,B-PER\n7,ran,O\n,,\n7,Ada,B-PER\n7,ran,O\n"
+    assert read(written(tmp_path / "a.csv", text))[:2] == ([ADA, ADA], "")
