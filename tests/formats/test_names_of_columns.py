@@ -336,6 +336,7 @@ def test_names_of_sentences_without_a_blank_line_between_them_are_not_passed_ove
     found, problems, _ = read(written(tmp_path / "a.conll", text))
     called = "column 2 (sample)" if header else "column 2"
     assert (found, f"{called} names the sentence or document of each word" in problems) == ([], True)
+    assert problems.endswith("; if it is something else, take it out")
     few = header + "".join("\t".join(row) + "\n" for row in rows[:4])
     found, problems, notes = read(written(tmp_path / "b.conll", few))
     assert (found, problems) == ([("Ada ran Ada ran", [("Ada", "PER"), ("Ada", "PER")])], "")

@@ -75,7 +75,7 @@ def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) ->
         raise ValueError(
             f"column {column + 1}{called} names the sentence or document of each word, and there is no blank "
             "line between some of them: put one between sentences, or divide the columns by tabs and name them in the "
-            "first line (sentence_id, word, tag)"
+            f"first line (sentence_id, word, tag){'' if sure else '; if it is something else, take it out'}"
         )
     said = ", and column {} says the same on several lines: if it tells the sentences, put a blank line between them"
     return said.format(" and ".join(may_be)) if may_be else ""
