@@ -462,6 +462,11 @@ def test_entities_of_annotators_that_are_a_level_deeper_say_so(tmp_path) -> None
     assert said in read(written(tmp_path / "a.jsonl", [row]))[1]
 
 
+def test_a_text_with_its_place_in_an_object_is_no_annotator(tmp_path) -> None:
+    row = {"text": "Ada ran", "entities": {"PER": {"Ada": {"start": 0, "end": 3}}}}
+    assert "entity 'Ada' is not at {'start': 0, 'end': 3}" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
 def test_tags_that_are_numbers_are_said_to_be_so_beside_a_list_of_their_names(tmp_path) -> None:
     row = {"tokens": ["Ada", "ran"], "tags": [1, 0], "labels": ["O", "B-PER", "I-PER"]}
     problems = read(written(tmp_path / "a.jsonl", [row]))[1]
