@@ -473,6 +473,11 @@ def test_tags_that_are_numbers_are_said_to_be_so_beside_a_list_of_their_names(tm
     assert "row 1: tags are numbers without names: name them in the order of their numbers by --labels" in problems
 
 
+def test_tags_of_another_number_than_tokens_are_not_passed_over_for_numbers(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran", "far", "."], "ner_tags": ["B-PER", "O", "O"], "tags": [1, 0, 0, 0]}
+    assert "row 1: 4 tokens with 3 tags" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
 def test_a_tag_called_as_a_column_is_no_header_in_a_row(tmp_path) -> None:
     row = {"tokens": ["Ada", "lief", "."], "tags": ["NE", "VVFIN", "$."]}
     problems = read(written(tmp_path / "a.jsonl", [row]))[1]
