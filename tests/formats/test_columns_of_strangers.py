@@ -257,6 +257,17 @@ def test_links_with_the_letters_of_tags_are_not_read_before_the_labels_beside_th
     assert f"2 columns hold tags: column {here} is read, {there} not (--tag-column N)" in notes
 
 
+@pytest.mark.parametrize("beside", ["{}", "{}_7"])
+def test_labels_that_stand_alone_beside_their_tags_are_no_sign_of_links(tmp_path, beside) -> None:
+    rows = [("Ida", "PERSON", "B-politician"), ("ran", "", "O"), ("Oslo", "LOCATION", "B-city"), (".", "", "O")]
+    text = "".join(
+        "\t".join((word, f"B-{label}" if label else "O", fine, beside.format(label) if label else "O")) + "\n"
+        for word, label, fine in rows
+    )
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([("Ida ran Oslo .", [("Ida", "PERSON"), ("Oslo", "LOCATION")])], "")
+
+
 @pytest.mark.parametrize(
     "text",
     [

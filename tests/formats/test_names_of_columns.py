@@ -190,7 +190,7 @@ def test_numbers_of_sentences_behind_words_and_tags_are_refused_without_a_header
     few = "\n".join(map(mark.join, rows[:4])) + "\n"
     found, problems, notes = read(written(tmp_path / "b.tsv", few))
     assert (found, problems) == ([("Ada ran Ada ran", [("Ada", "PER"), ("Ada", "PER")])], "")
-    assert "column 3 stays the same or goes up by one: if it tells the sentences, put a blank line between" in notes
+    assert "column 3 says the same on several lines: if it tells the sentences, put a blank line between" in notes
     yes_or_no = few.replace("\nAda", "\n\nAda")
     assert read(written(tmp_path / "c.tsv", yes_or_no))[:2] == ([ADA, ADA], "")
 
@@ -208,7 +208,7 @@ def test_numbers_of_sentences_behind_words_and_tags_are_refused_without_a_header
 def test_numbers_that_go_up_in_few_lines_are_noted_and_read(tmp_path, lines, sentence, place) -> None:
     found, problems, notes = read(written(tmp_path / "a.tsv", lines))
     assert (found, problems) == ([(sentence, [(place, "LOC")])], "")
-    assert "stays the same or goes up by one" in notes
+    assert "says the same on several lines" in notes
 
 
 def test_heads_of_conll_u_are_no_numbers_of_sentences(tmp_path) -> None:
@@ -336,9 +336,49 @@ def test_names_of_sentences_without_a_blank_line_between_them_are_not_passed_ove
     found, problems, _ = read(written(tmp_path / "a.conll", text))
     called = "column 2 (sample)" if header else "column 2"
     assert (found, f"{called} names the sentence or document of each word" in problems) == ([], True)
+    assert problems.endswith("; if it is something else, take it out")
     few = header + "".join("\t".join(row) + "\n" for row in rows[:4])
     found, problems, notes = read(written(tmp_path / "b.conll", few))
     assert (found, problems) == ([("Ada ran Ada ran", [("Ada", "PER"), ("Ada", "PER")])], "")
-    assert "column 2 stays the same or goes up by one: if it tells the sentences, put a blank line between" in notes
+    assert "column 2 says the same on several lines: if it tells the sentences, put a blank line between" in notes
     blank = text.replace("\tO\nAda", "\tO\n\nAda")
     assert read(written(tmp_path / "c.conll", blank))[:2] == ([ADA] * 10, "")
+
+
+TWENTY = [(f"word{chr(97 + place)}", "B-PER" if place in (3, 9) else "O") for place in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("header", "beside"),
+    [
+        ("", ["B-LOC", "I-LOC", *["O"] * 18]),  # tags of nested names
+        ("TOKEN\tNE-COARSE-LIT\tMISC\n", [*["_"] * 18, "NoSpaceAfter", "EndOfLine"]),
+        ("TOKEN\tNE-COARSE-LIT\tNEL-LIT\n", ["Q42", "Q43", *["_"] * 18]),
+    ],
+)
+def test_what_is_beside_the_tags_of_the_only_sentence_names_no_sentences(tmp_path, header, beside) -> None:
+    text = header + "".join("\t".join((*row, cell)) + "\n" for row, cell in zip(TWENTY, beside, strict=True))
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert ([mentions for _, mentions in found], problems) == ([[("wordd", "PER"), ("wordj", "PER")]], "")
+    assert "if it tells the sentences" not in notes
+
+
+@pytest.mark.parametrize(
+    ("header", "step", "place"), [("", 17, ""), ("word\ttag\ttop\n", 17, ""), ("word\ttag\tline\n", 1, "line ")]
+)
+def test_places_on_a_page_are_noted_and_read(tmp_path, header, step, place) -> None:
+    text = header + "".join(f"{word}\t{tag}\t{place}{at // 4 * step}\n" for at, (word, tag) in enumerate(TWENTY))
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert ([mentions for _, mentions in found], problems) == ([[("wordd", "PER"), ("wordj", "PER")]], "")
+    assert "column 3 says the same on several lines" in notes
+
+
+@pytest.mark.parametrize("other", ["orig_sent_id", "original_sentence_id", "doc_sent_id", "globalSentenceIndex"])
+def test_a_number_of_the_sentence_itself_goes_before_one_of_what_it_is_from(tmp_path, other) -> None:
+    text = f"{other},sent_id,word,tag\n7,1,Ada,B-PER\n7,1,ran,O\n7,2,Ada,B-PER\n7,2,ran,O\n"
+    assert read(written(tmp_path / "a.csv", text))[:2] == ([ADA, ADA], "")
+
+
+def test_blank_rows_divide_where_a_column_tells_only_what_a_sentence_is_from(tmp_path) -> None:
+    text = "orig_sent_id,word,tag\n7,Ada,B-PER\n7,ran,O\n,,\n7,Ada,B-PER\n7,ran,O\n"
+    assert read(written(tmp_path / "a.csv", text))[:2] == ([ADA, ADA], "")

@@ -462,10 +462,20 @@ def test_entities_of_annotators_that_are_a_level_deeper_say_so(tmp_path) -> None
     assert said in read(written(tmp_path / "a.jsonl", [row]))[1]
 
 
+def test_a_text_with_its_place_in_an_object_is_no_annotator(tmp_path) -> None:
+    row = {"text": "Ada ran", "entities": {"PER": {"Ada": {"start": 0, "end": 3}}}}
+    assert "entity 'Ada' is not at {'start': 0, 'end': 3}" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
 def test_tags_that_are_numbers_are_said_to_be_so_beside_a_list_of_their_names(tmp_path) -> None:
     row = {"tokens": ["Ada", "ran"], "tags": [1, 0], "labels": ["O", "B-PER", "I-PER"]}
     problems = read(written(tmp_path / "a.jsonl", [row]))[1]
     assert "row 1: tags are numbers without names: name them in the order of their numbers by --labels" in problems
+
+
+def test_tags_of_another_number_than_tokens_are_not_passed_over_for_numbers(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran", "far", "."], "ner_tags": ["B-PER", "O", "O"], "tags": [1, 0, 0, 0]}
+    assert "row 1: 4 tokens with 3 tags" in read(written(tmp_path / "a.jsonl", [row]))[1]
 
 
 def test_a_tag_called_as_a_column_is_no_header_in_a_row(tmp_path) -> None:

@@ -23,8 +23,9 @@ _TAG = re.compile(
     rf"(?:gold|true|correct)?(?:{_SCHEME}{{1,2}}|{_SCHEME}{{0,2}}(?:word|token|seq|sequence)?(?:tags?|labels?))"
 )
 _ENTITY = re.compile(r"entit(?:y|ies)")
+_OF_SENTENCE = r"(?:sentences?|sents?|utterance|utt)"
 _SENTENCE = re.compile(
-    rf"(?:doc|document|text|global|orig|original)?(?:sentences?|sents?|utterance|utt)({_NUMBER}?)|s(?:id|idx|no|num|#)"
+    rf"{_OF_SENTENCE}({_NUMBER}?)|s(?:id|idx|no|num|#)|(?:doc|document|text|global){_OF_SENTENCE}{_NUMBER}"
 )
 _DOCUMENT = re.compile(
     rf"(?:documents?|docs?|files?|filename|(?:file|document|doc|text|tweet|post|message|article|paper|abstract|note|"

@@ -24,6 +24,10 @@ _PARTS = re.compile(r"[\W_]+")
 _TAG = re.compile(r"[biesluwm]-")
 _OF_TAGS = re.compile(r"y?(?:true|gold|pred|system|reference|guess)\w*|(?:annotator|annotation|rater|coder)\w*")
 """What a column of tags may be called beside others: by who or what said them."""
+_OF_A_PAGE = re.compile(r"(?:line|row|page|block|section|region|column|col|font|speaker)(?:s|id|idx|no|nr|num|number)?")
+"""What a column is called that tells where a word stands or how, which in a file of one page or text comes in runs."""
+_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+_NOTHING = frozenset(("", "_", "-", "O", "*"))
 _UNNAMED = ("", "Unnamed: 0")
 _MANY = 20
 """Number of lines from which a label that is on the first alone may be the name of a column."""
@@ -61,20 +65,19 @@ def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) ->
         name = header[column].strip(BLANKS) if column < len(header) else ""
         named = names_sentences(name) or names_documents(name)
         sure = _differs(columns, column) if named else _numbers(columns, column, name)
-        alone = len(columns.sentences) == 1 and not columns.has_heads(column)
-        in_runs = alone and _differs(columns, column) and columns.in_runs(column)
-        if column in taken or not (sure or in_runs):
+        if column in taken or not (sure or _may_name(columns, column)):
             continue
-        if not (sure and header) and not columns.goes_far(column):
+        of_a_page = not sure and (bool(_OF_A_PAGE.fullmatch(plain(name))) or _are_places(columns, column))
+        if of_a_page or (not (sure and header) and not columns.goes_far(column)):
             may_be.append(str(column + 1))
             continue
         called = f" ({name})" if name else ""
         raise ValueError(
             f"column {column + 1}{called} names the sentence or document of each word, and there is no blank "
             "line between some of them: put one between sentences, or divide the columns by tabs and name them in the "
-            "first line (sentence_id, word, tag)"
+            f"first line (sentence_id, word, tag){'' if sure else '; if it is something else, take it out'}"
         )
-    said = ", and column {} stays the same or goes up by one: if it tells the sentences, put a blank line between these"
+    said = ", and column {} says the same on several lines: if it tells the sentences, put a blank line between them"
     return said.format(" and ".join(may_be)) if may_be else ""
 
 
@@ -85,6 +88,19 @@ def _numbers(columns: Columns, column: int, name: str) -> bool:
     if not name and columns.has_heads(column):
         return False
     return columns.goes_on(column) or (bool(name) and _differs(columns, column) and columns.are_numbered(column))
+
+
+def _may_name(columns: Columns, column: int) -> bool:
+    """Whether a column of a file without a blank line may name sentences: each cell has one, and none of them says, as
+    one of other tags, of links or of remarks does, that there is nothing."""
+    if len(columns.sentences) > 1 or columns.has_heads(column) or not _NOTHING.isdisjoint(columns.counts(column)):
+        return False
+    return _differs(columns, column) and columns.in_runs(column)
+
+
+def _are_places(columns: Columns, column: int) -> bool:
+    """Whether the cells of a column are numbers with gaps, as those of the place of a word on a page."""
+    return all(_NUMBER.fullmatch(cell) for cell in columns.counts(column)) and not columns.goes_on(column)
 
 
 def _differs(columns: Columns, column: int) -> bool:

@@ -22,6 +22,7 @@ _LABEL = re.compile(r"[^\W\d_][\w-]*")
 _TAG = re.compile(r"[BSUbsu][-_/:|]")
 _SAME, _LINKED = 4, 0.3
 """So many letters at the beginning tell that a label is the name of its words, and such a share that all labels are."""
+_NOTHING = ("O", "o", "_", "-", "")
 _OFTEN = 0.4
 """Share of the cells that are O in a column of names, at least, and never in one of words."""
 
@@ -80,13 +81,20 @@ def _without_links(columns: Columns, found: Mapping[int, "_Tags"]) -> Mapping[in
     if len(found) < 2:
         return found
     rows = [[cell.strip(BLANKS) for cell in row] for sentence in columns.sentences for row in sentence]
-    links: set[int] = set()
-    for column in found:
-        begun = [row for row in rows if _TAG.match(row[column])]
-        alike = sum(any(cell[:_SAME] == row[column][2:][:_SAME] for cell in row if len(cell) >= _SAME) for row in begun)
-        if begun and alike >= _LINKED * len(begun):
-            links.add(column)
+    links = {column for column in found if _are_links(rows, column)}
     return {column: tags for column, tags in found.items() if column not in links} or found
+
+
+def _are_links(rows: Sequence[Sequence[str]], column: int) -> bool:
+    begun = [row for row in rows if _TAG.match(row[column])]
+    outside = [row for row in rows if row[column] in _NOTHING]
+    # A column that is empty outside of names repeats the label of each, and is no word that it would be the name of.
+    words = [other for other in range(len(rows[0])) if any(row[other] not in _NOTHING for row in outside)]
+    alike = sum(
+        any(row[other][:_SAME] == row[column][2:][:_SAME] for other in words if len(row[other]) >= _SAME)
+        for row in begun
+    )
+    return bool(begun) and alike >= _LINKED * len(begun)
 
 
 def _of_labels_alone(found: Mapping[int, "_Tags"], header: Sequence[str]) -> int:

@@ -286,7 +286,7 @@ def _inclusive(place: Any, text: str, sentence: Any) -> dict[str, int]:
         for end in (place[1] + 1, place[1]):
             if end <= len(sentence) and sentence[place[0] : end] == text:  # a slice beyond its end would be cut
                 return {"start": place[0], "end": end}
-    if isinstance(place, dict):
+    if isinstance(place, dict) and text not in str(sentence):
         raise ValueError(f"the entities are a level deeper, in {text!r}: list those of one annotator as 'entities'")
     raise ValueError(f"entity {text!r} is not at {place} of its sentence")
 

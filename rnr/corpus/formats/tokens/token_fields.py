@@ -53,13 +53,19 @@ def fields(row: Any) -> tuple[str, str] | None:
     return _side_by_side(row, [tokens])
 
 
+def _lists_labels(values: Sequence[Any], tokens: int) -> bool:
+    """Whether these are the names of tags, each once, and no tag for each token."""
+    return are_texts(values) and len(values) != tokens and len(set(values)) == len(values)
+
+
 def _most_telling(row: dict[str, Any], tags: list[str], tokens: str) -> list[str]:
     """Those of several lists of tags that say most, the first of which is read."""
     if len(tags) == 1:
         return tags
     # If a row has its tags twice, as numbers and as names, the names say more.
-    same = [name for name in tags if len(row[name]) == len(row[tokens])] or tags
-    same = [name for name in same if are_texts(row[name])] or same
+    tags = [name for name in tags if not _lists_labels(row[name], len(row[tokens]))] or tags
+    named = [name for name in tags if are_texts(row[name])]
+    same = [name for name in named or tags if len(row[name]) == len(row[tokens])] or tags
     # "tags" may be parts of speech, and those of "ner" the names
     return [name for name in same if len(same) > 1 and any_of_names(row[name])] or same
 
