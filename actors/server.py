@@ -115,7 +115,10 @@ def routes(service: Service, *, api_key: str = "") -> APIRouter:
             return _json({"error": str(error)}, error.status)
         except ValueError as error:
             return _json({"error": str(error)}, 400)
-        except asyncio.CancelledError:  # by the server, which does not wait for longer answers as it ends
+        except asyncio.CancelledError:
+            if not (task := asyncio.current_task()) or not task.cancelling():
+                raise
+            # The server does not wait for longer answers as it ends.
             return _json({"error": "the server is stopping: ask again later"}, 503)
 
     @router.get("/ready")

@@ -108,6 +108,8 @@ class Checkpoints:
         seen: set[frozenset[int]] = set()
         for folder in reversed(self.complete()):
             state = frozenset(file.stat().st_ino for file in folder.rglob("*") if _is_state(file))
+            if not state or not (folder / PROGRESS).is_file():
+                continue  # it has lost files, and is in no place of a good one
             if state in seen or len(seen) < self._keep:
                 seen.add(state)
             elif AFTER_WARM_START not in folder.name:

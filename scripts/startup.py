@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,16 +86,21 @@ def _end(_number: int, _frame: Any) -> None:
 def leave(code: int) -> NoReturn:
     """End the process with this exit code, also where others have started threads that do not end, such as the module
     of a custom reward: Python would wait for them for ever. They have ``SECONDS``."""
-    threading.Thread(target=_leave_anyway, args=[code], daemon=True).start()
+    waited = threading.Event()
+    atexit.register(waited.set)  # the last to be registered is the first to be called, once all threads have ended
+    threading.Thread(target=_leave_anyway, args=[code, waited], daemon=True).start()
     sys.exit(code)
 
 
-def _leave_anyway(code: int) -> None:
-    time.sleep(SECONDS)
+def _leave_anyway(code: int, waited: threading.Event) -> None:
+    if waited.wait(SECONDS):
+        return
     left = [each.name for each in threading.enumerate() if not (each.daemon or each is threading.main_thread())]
     if left:
         with suppress(OSError, ValueError):
             print(f"note: exiting although threads are running: {', '.join(left)}", file=sys.stderr, flush=True)
-            sys.stdout.flush()
         atexit._run_exitfuncs()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)

@@ -154,6 +154,15 @@ def test_a_spoilt_byte_in_files_that_two_checkpoints_share_leaves_another_policy
     assert (progress.step, learner.weight) == (100, 100)
 
 
+def test_a_checkpoint_that_lost_its_files_takes_the_place_of_no_good_one(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
+    for step in (1, 2):
+        _save(checkpoints, "grpo", step, step)
+    (tmp_path / "000002-grpo-000002" / "progress.json").unlink()
+    _save(checkpoints, "grpo", 3, 3)
+    assert _names(checkpoints) == ["000001-grpo-000001", "000002-grpo-000002", "000003-grpo-000003"]
+
+
 def test_checkpoints_of_a_policy_that_no_step_has_changed_do_not_pile_up(tmp_path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
     for step in range(5):

@@ -98,3 +98,17 @@ def test_a_thread_that_does_not_end_does_not_keep_the_process() -> None:
         command = [sys.executable, "-c", program.format(seconds=seconds)]
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert (ended.returncode, ended.stdout, ended.stderr) == (3, "done\n", said)
+
+
+def test_exit_functions_that_take_long_run_once_and_print_to_the_end(tmp_path) -> None:
+    program = (
+        "import atexit, threading, time\nfrom scripts import startup\nstartup.SECONDS = 0.2\n{thread}"
+        "atexit.register(lambda: (print('begins'), time.sleep(0.6), print('ends')))\nstartup.leave(3)"
+    )
+    stuck = "threading.Thread(target=time.sleep, args=[600]).start()\n"
+    for thread in ("", "threading.Thread(target=time.sleep, args=[0.01]).start()\n", stuck):
+        with (tmp_path / "out").open("w+") as out:
+            command = [sys.executable, "-c", program.format(thread=thread)]
+            ended = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.DEVNULL, timeout=60)
+            out.seek(0)
+            assert (ended.returncode, out.read()) == (3, "begins\nends\n")
