@@ -22,7 +22,10 @@ from rnr.task.parsing import ground
 from rnr.types import Example, Mention
 
 REPEATED = "mentions are annotated more often than their texts occur in the sentence; the surplus was dropped"
-AMBIGUOUS = "mentions have no offsets and occur in the sentence more often than they are listed; the first were taken"
+AMBIGUOUS = (
+    "mentions have no offsets and occur in the sentence more often than they are listed; "
+    "the first outside longer mentions were taken"
+)
 TWICE = "mentions are listed twice with the same label and place, and were read once"
 TRIMMED = "mentions began or ended with white space, which was trimmed"
 BLANK = "mentions were only white space and were dropped"
