@@ -114,7 +114,7 @@ BRANCHES: Any = {
 def _of_tokens(tokens: int, **more: Any) -> Any:
     """Of a run whose prompts have so many."""
     prompts = [SimpleNamespace(token_ids=range(tokens))] * 3
-    evaluation, sft = [None] * 10, [SimpleNamespace(length=150)] * 3
+    evaluation, sft = [None] * 10, [SimpleNamespace(length=150, completion_ids=range(50))] * 3
     return SimpleNamespace(
         **{
             "decoding": "free",
@@ -165,4 +165,8 @@ def test_the_seconds_of_each_kind_of_work_by_hand() -> None:
     often = stated_seconds(_of_tokens(100), schedule, _sampled(8, epochs=2, mini_batches=8), found)
     assert often["grpo step"] == pytest.approx(25.6 + 16 * 2.0)  # what 16 optimizer steps take at least
     marks = stated_seconds(_of_tokens(100, decoding="marks"), schedule, _sampled(8), found)
-    assert marks["evaluation"] == pytest.approx(10 * 200 / 500 * 1.8)  # labels are calibrated
+    # Answers are as long as the chains, 50 tokens, and labels are calibrated; 64 * 50 and 8 * 100 are trained on.
+    assert marks["evaluation"] == pytest.approx(10 * 50 / 500 * 1.8)
+    assert marks["grpo step"] == pytest.approx(64 * 50 / 500 + 4.0)
+    unknown = stated_seconds(_of_tokens(100, decoding="marks", sft=()), schedule, _sampled(8), found)
+    assert unknown["evaluation"] == pytest.approx(10 * 200 / 500 * 1.8)
