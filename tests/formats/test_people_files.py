@@ -195,6 +195,17 @@ def test_a_text_without_offsets_that_stands_there_twice_is_counted(tmp_path) -> 
     assert f"1 {AMBIGUOUS} (row 1: 'Paris')" in _noted(_file(tmp_path, row))[1]
 
 
+def test_a_text_that_also_stands_in_longer_mentions_has_one_place_and_is_not_counted(tmp_path) -> None:
+    paris, hilton = {"text": "Paris", "label": "CITY"}, {"text": "Paris Hilton", "label": "PER"}
+    row = {"text": "Paris Hilton flew to Paris.", "entities": [paris, hilton]}
+    (found,), notes = _noted(_file(tmp_path, row))
+    assert (_spans(found), notes) == ([(0, 12, "Paris Hilton", "PER"), (21, 26, "Paris", "CITY")], "")
+    # Of two places outside, and of two inside, either may be meant.
+    for text in ("Paris Hilton flew to Paris, Paris.", "Paris Hilton met Paris Hilton."):
+        row = {"text": text, "entities": [paris, hilton, hilton][: 1 + text.count("Hilton")]}
+        assert f"1 {AMBIGUOUS} (row 1: 'Paris')" in _noted(_file(tmp_path, row))[1]
+
+
 def test_a_mention_listed_twice_is_read_once_and_counted(tmp_path) -> None:
     (found,), notes = _noted(_file(tmp_path, {"text": "Ida", "label": [[0, 3, "X"], [0, 3, "X"]]}))
     assert isinstance(found, Example)
