@@ -42,6 +42,18 @@ def test_what_was_stated_counts_until_one_of_its_kind_is_seen(clock) -> None:
     assert forecast.share == pytest.approx(12 / (12 + 126))
 
 
+def test_the_share_of_a_resumed_run_counts_what_was_done_before(clock) -> None:
+    forecast = Forecast({"sft step": 5.0, "evaluation": 10.0})
+    forecast.expect({"sft step": 10, "evaluation": 1}, {"sft step": 40, "evaluation": 3})
+    assert forecast.share == pytest.approx((30 * 5 + 2 * 10) / (40 * 5 + 3 * 10))
+    clock.seconds += 2
+    forecast.did("sft step")
+    assert forecast.share == pytest.approx((30 * 2 + 2 * 10 + 2) / (40 * 2 + 3 * 10))
+    # Back at a checkpoint of this process: the step that is done again was not done by another.
+    forecast.expect({"sft step": 10, "evaluation": 1}, {"sft step": 40, "evaluation": 3})
+    assert forecast.share == pytest.approx((30 * 2 + 2 * 10 + 2) / (40 * 2 + 3 * 10 + 2))
+
+
 def test_more_than_was_foreseen_is_none_left_and_a_stage_that_ends_early_has_none(clock) -> None:
     forecast = Forecast({"sft step": 1.0, "checkpoint": 1.0})
     forecast.expect({"sft step": 5, "checkpoint": 1})
