@@ -108,7 +108,7 @@ def test_catch_all_labels_that_are_not_asked_for_are_left_out_and_counted(tmp_pa
     said = "catch-all labels are not asked for: 2 mentions of the data under misc, other left out"
     assert f"data: {said}, and 1 sentence without another label\n" in caplog.text
     assert len(as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=True, part="training data")) == 3
-    said = "are asked for like others: 2 mentions of the training data under misc, other, which F1 by the paper's protocol"
+    said = "are asked for like others: 2 mentions of the training data under misc, other, which F1 by the paper's"
     assert said in caplog.text
     with pytest.raises(DataError, match="no sentence has a label beside other, and catch-all labels are not asked for"):
         as_asked(load([_file(tmp_path, rows[1])], training=True), catch_alls=False)
