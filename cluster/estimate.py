@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cluster.settings import Settings
 
 ANSWER = 0.4
-"""Assumed length of an answer, as a share of the token limit."""
+"""Assumed length of an answer, as a share of the token limit, where no chain of the warm start shows it."""
 CALIBRATION = 0.8
 """What calibration takes beside the chains of an evaluation, as measured on 500 sentences of five schemas that were new
 to the policy, many of whose labels change."""
@@ -79,7 +79,7 @@ def _on_gpus(
     speed = stated(
         prepared.shape or _without_cache(prepared.weights),
         machine,
-        context=prompt_tokens(prepared) + ANSWER * sampling.max_new_tokens / 2,
+        context=prompt_tokens(prepared) + answer_tokens(prepared, sampling.max_new_tokens) / 2,
         max_num_seqs=resolve_max_num_seqs(generation, prepared.shape, model, gpus=gpus, has=machine.gib).sequences,
         gpus_per_engine=gpus,
     )
@@ -103,6 +103,14 @@ def prompt_tokens(prepared: Prepared) -> float:
     return sum(len(prompt.token_ids) for prompt in prepared.prompts) / max(1, len(prepared.prompts))
 
 
+def answer_tokens(prepared: Prepared, limit: int) -> float:
+    """Of an answer within this limit, on average: under ``marks`` as long as the chains of the warm start, because an
+    answer copies its sentence as they do."""
+    if prepared.decoding != "marks" or not prepared.sft:
+        return ANSWER * limit
+    return min(limit, sum(len(sample.completion_ids) for sample in prepared.sft) / len(prepared.sft))
+
+
 def float32_rate(size: int = 1024) -> float:
     """Operations a second of a float32 matrix product on all cores: the best of a few of some milliseconds."""
     matrix = np.ones((size, size), dtype=np.float32)
@@ -118,12 +126,12 @@ def stated_seconds(prepared: Prepared, schedule: Schedule, settings: "Settings",
     """The seconds of one of each kind of work, by these rates."""
     sampling, evaluation, grpo = settings.sampling, settings.evaluation, settings.grpo
     sft = [sample.length for sample in prepared.sft] or [0]
-    answer = ANSWER * sampling.max_new_tokens
+    answer = answer_tokens(prepared, sampling.max_new_tokens)
     sampled = sampling.prompts_per_step * sampling.samples_per_prompt * answer
     trained = grpo.epochs * (sampled + sampling.prompts_per_step * prompt_tokens(prepared))
     updates = grpo.epochs * grpo.mini_batches * found.update
     calibrated = CALIBRATION if evaluation.label_calibration and prepared.decoding == "marks" else 0.0
-    asked = len(prepared.evaluation) * ANSWER * evaluation.max_new_tokens * (1 + calibrated)
+    asked = len(prepared.evaluation) * answer_tokens(prepared, evaluation.max_new_tokens) * (1 + calibrated)
     selection = len(prepared.prompts) * settings.difficulty_rollouts * answer
     return {
         "sft step": max(found.update, sum(sft) / len(sft) * schedule.sft_sequences / found.learner),

@@ -20,6 +20,7 @@ SIGHUP is always ignored under ``nohup``, and after the first one that has stopp
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+TOGETHER = 1.0
+"""Seconds within which another SIGTERM is the same request: `timeout` sends it to its command and to the group."""
 EXIT_CODE = 75
 """Of a run that stopped because it was asked to: "try again later" (``EX_TEMPFAIL`` of sysexits.h)."""
 
@@ -75,6 +78,7 @@ class GracefulStop:
         self._seconds = seconds
         self._asked = asyncio.Event()
         self._by = ""
+        self._since = 0.0
         self._at_once = asyncio.Event()
         self._blocks = 0
         """Those of ``uninterrupted`` that the work is in."""
@@ -99,11 +103,11 @@ class GracefulStop:
     def ask(self, number: signal.Signals = signal.SIGTERM) -> None:
         """This signal has arrived."""
         if not self._asked.is_set():
-            self._by = number.name
+            self._by, self._since = number.name, time.monotonic()
             again = "send SIGTERM" if number == signal.SIGHUP else "send it again"
             logger.info(f"{self._by}: stopping with a checkpoint within {self._seconds:g} s; {again} to stop now")
-        elif number != signal.SIGHUP:  # a terminal that is closed sends it more than once
-            self._at_once.set()
+        elif number != signal.SIGHUP and time.monotonic() - self._since >= TOGETHER:
+            self._at_once.set()  # a terminal that is closed sends SIGHUP more than once
         self._asked.set()
 
     @contextmanager

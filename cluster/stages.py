@@ -109,7 +109,9 @@ class Stages:
         if where := progress.resumed(self.settings.sft.from_run):
             logger.info(f"resuming at {where}")
         await self.tracker.rewind(*progress.reached(), evaluated=progress.is_evaluated())
-        self.status.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
+        settings, steps = self.settings, self.schedule.sft_steps
+        begin = Progress(stage="grpo" if settings.sft.from_run else "sft")
+        self.status.forecast.expect(work_left(progress, settings, steps), work_left(begin, settings, steps))
         await self._publish()
 
     async def _publish(self) -> None:

@@ -8,6 +8,7 @@ Every command is printed before it runs: copy the lines that you need.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import shlex
@@ -40,14 +41,14 @@ def main(argv: Sequence[str]) -> int:
     train, test = (next(data.rglob(f"*{part}*.jsonl")) for part in ("train", "test"))
 
     training = ["scripts.train", f"--run.folder={folder}", "--run.name=run", f"--data.train=['{train}']"]
-    training += [f"--data.evaluation=['{test}']", "--model.context_tokens=512", *SMALL, *more]
+    training += [f"--data.evaluation=['{test}']", *settings(train, test), *more]
     if options.dry_run:
         run(*training, "--dry-run")
         return 0
     run(*training, "--debug" if options.debug else "--resume")
 
     export = folder / ("run-debug" if options.debug else "run") / "export"
-    row = json.loads(test.read_text(encoding="utf-8").splitlines()[0])
+    row = json.loads(lines(test)[0])
     labels = ",".join(row.get("schema") or ["person", "city"])
     scores = folder / "evaluation" / time.strftime("%Y%m%d-%H%M%S")  # a later call does not overwrite it
     run("scripts.evaluate", "--model", str(export), "--data", str(test), "--out", str(scores))
@@ -55,16 +56,29 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-SMALL = [
-    "--sft.epochs=6",
-    "--sft.sequences_per_step=8",
-    "--sft.learning_rate=3e-4",
-    "--grpo.steps=4",
-    "--sampling.max_new_tokens=96",
-    "--evaluation.max_new_tokens=96",
-    "--tracking.wandb_project=",
-]
-"""Settings for a few dozen sentences on a CPU; `scripts/configs` has configs for more data."""
+def settings(train: Path, test: Path) -> list[str]:
+    """Options of a run on a CPU that fit the number of training sentences and the longest sentence.
+
+    Six epochs of a few dozen sentences, and fewer of more: about 120 steps of the warm start, but at least one epoch.
+    A tagged chain copies its sentence, of which two bytes or more make a token.
+    """
+    lengths = [[len(json.loads(line)["sentence"].encode()) for line in lines(file)] for file in (train, test)]
+    epochs = min(6.0, max(1.0, round(960 / len(lengths[0]), 1)))
+    tokens = min(256, max(96, *map(max, lengths)))
+    return [
+        f"--sft.epochs={epochs:g}",
+        "--sft.sequences_per_step=8",
+        "--sft.learning_rate=3e-4",
+        "--grpo.steps=4",
+        f"--sampling.max_new_tokens={tokens}",
+        f"--evaluation.max_new_tokens={tokens}",
+        "--tracking.wandb_project=",
+    ]
+
+
+def lines(file: Path) -> list[str]:
+    """The rows of a JSONL file, which may hold other line ends inside its texts."""
+    return file.read_text(encoding="utf-8").rstrip("\n").split("\n")
 
 
 def state(file: str) -> str:
@@ -76,9 +90,19 @@ def state(file: str) -> str:
 def run(*words: str) -> None:
     """Run ``python -m WORDS``; if it fails, exit with its exit code."""
     print(f"\n$ python -m {shlex.join(words)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", *words]).returncode
+    code = exit_code([sys.executable, "-m", *words])
     if code:
         sys.exit(code)
+
+
+def exit_code(command: list[str]) -> int:
+    """The exit code of a command. Ctrl-C is left to it, as the terminal sends it there, too: a training run ends its
+    workers, for which `subprocess.run` gives it a quarter of a second."""
+    with subprocess.Popen(command) as process:
+        while process.returncode is None:
+            with contextlib.suppress(KeyboardInterrupt):
+                process.wait()
+    return process.returncode
 
 
 if __name__ == "__main__":

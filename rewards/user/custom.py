@@ -6,6 +6,7 @@ It is not our code: all of its exceptions are caught here, and nowhere else in t
 import asyncio
 import inspect
 import math
+from bdb import BdbQuit
 from collections.abc import Awaitable, Callable, Mapping, Set
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -217,9 +218,9 @@ async def _as_is(value: Any) -> Any:
 
 def _failed(problem: BaseException) -> _Failed:
     """Any exception makes the reward invalid and the run continues: sys.exit() must not end a worker either. Ctrl-C,
-    which arrives in the main thread, is raised again."""
-    if isinstance(problem, KeyboardInterrupt) and current_thread() is main_thread():
-        raise problem
+    which arrives in the main thread, is raised again, and so is `q` at a breakpoint there."""
+    if isinstance(problem, KeyboardInterrupt | BdbQuit) and current_thread() is main_thread():
+        raise KeyboardInterrupt from problem
     return _Failed(_why(problem))
 
 

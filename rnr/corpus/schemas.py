@@ -137,9 +137,10 @@ def _tags_of_tokens(labels: Collection[str]) -> list[str]:
     return []
 
 
-def as_asked(examples: Sequence[Example], *, catch_alls: bool) -> list[Example]:
+def as_asked(examples: Sequence[Example], *, catch_alls: bool, part: str = "data") -> list[Example]:
     """The examples under the labels that a policy is asked for: in one writing, with or without ``catch_alls``; says
-    which these are, kept or not, and how many mentions are under them. Raises DataError if nothing is left."""
+    which these are, kept or not, and how many mentions of this ``part`` of the data are under them. Raises DataError if
+    nothing is left."""
     plain = [with_plain_labels(example) for example in examples]
     with_some = [example for example in plain if not IGNORED_LABELS.isdisjoint(example.schema)]
     if not with_some:
@@ -147,13 +148,15 @@ def as_asked(examples: Sequence[Example], *, catch_alls: bool) -> list[Example]:
     names = IGNORED_LABELS.intersection(label for example in with_some for label in example.schema)
     count = sum(mention.label in IGNORED_LABELS for example in with_some for mention in example.mentions)
     listed = ", ".join(sorted(names))
+    under = f"{counted(count, 'mention')} of the {part} under {listed}"
     if catch_alls:
-        logger.info(f"data: catch-all labels are asked for like others: {counted(count, 'mention')} under {listed}")
+        uncounted = "which F1 by the paper's protocol leaves out"
+        logger.info(f"data: catch-all labels are asked for like others: {under}, {uncounted}")
         return plain
     asked = [without_catch_alls(example) for example in plain]
     empty = sum(not example.schema for example in asked)
     if empty == len(asked):
         raise DataError(f"no sentence has a label beside {listed}, and catch-all labels are not asked for")
     also = f", and {counted(empty, 'sentence')} without another label" if empty else ""
-    logger.info(f"data: catch-all labels are not asked for: {counted(count, 'mention')} under {listed} left out{also}")
+    logger.info(f"data: catch-all labels are not asked for: {under} left out{also}")
     return [example for example in asked if example.schema]

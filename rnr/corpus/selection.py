@@ -55,7 +55,9 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
         skip_bad_rows=data.skip_bad_rows,
         options=data.reading,
     )
-    evaluation = draw_from_each(as_asked(scored, catch_alls=data.asks_catch_alls), data.evaluation_examples)
+    evaluation = draw_from_each(
+        as_asked(scored, catch_alls=data.asks_catch_alls, part="evaluation data"), data.evaluation_examples
+    )
     # All of them, not only the drawn ones: the run's model may be scored on the whole files later.
     train, special, left_out = _training(data, scored, seed)
     if fits is not None:
@@ -113,7 +115,7 @@ def _training(
         options=data.reading,
         duplicates=data.duplicates,
     )
-    loaded = as_asked(loaded, catch_alls=data.asks_catch_alls)
+    loaded = as_asked(loaded, catch_alls=data.asks_catch_alls, part="training data")
     thinned = thin(loaded, data.keep_by_mentions, seed)
     left_out = _reason("thinned by data.keep_by_mentions", len(loaded) - len(thinned))
     _, dropped = decontaminate(thinned, evaluation, data.keep_sources)

@@ -15,14 +15,18 @@ class Forecast:
         """``stated`` are the seconds per unit of each kind, used until one was measured. A kind with neither counts as
         0 seconds."""
         self._left: dict[str, int] = {}
+        self._earlier: dict[str, int] | None = None
         self._stated = dict(stated or {})
         self._seen: dict[str, deque[float]] = {}
         self._spent = 0.0
         self._since = time.monotonic()
 
-    def expect(self, left: Mapping[str, int]) -> None:
-        """Set how many units of each kind remain, replacing the previous numbers."""
+    def expect(self, left: Mapping[str, int], whole: Mapping[str, int] | None = None) -> None:
+        """Set how many units of each kind remain, replacing the previous numbers; ``whole`` is how many the run has,
+        of which the others were done by earlier processes, at the first call."""
         self._left = dict(left)
+        if self._earlier is None:
+            self._earlier = {kind: max(0, units - left.get(kind, 0)) for kind, units in (whole or {}).items()}
         self._since = time.monotonic()
 
     def begin(self) -> None:
@@ -53,6 +57,9 @@ class Forecast:
 
     @property
     def share(self) -> float:
-        """The share of the run's time that has passed, in [0, 1]."""
-        whole = self._spent + self.seconds_left
-        return self._spent / whole if whole else 0.0
+        """The share of the run's time that has passed, in [0, 1]; units of earlier processes count as long as those
+        that follow."""
+        earlier = sum(count * self.seconds_of(kind) for kind, count in (self._earlier or {}).items())
+        spent = earlier + self._spent
+        whole = spent + self.seconds_left
+        return spent / whole if whole else 0.0

@@ -177,19 +177,29 @@ def _spans_by_label(value: object) -> dict[str, list[str]] | None:
 def ground(mentions: Iterable[Mention], sentence: str) -> tuple[Mention, ...]:
     """The mentions in their order, each with the offsets of an exact occurrence of its text, or -1.
 
-    Occurrences are assigned from left to right, those at word boundaries first. A mention takes a free one;
-    when all are taken it may share one with a mention of *another* label, so that a span under two labels
+    Occurrences are assigned from left to right: first those at word boundaries outside longer mentions (a `Cox` beside
+    a `James M. Cox` is the next one), then those in longer mentions, then those inside words. A mention takes a free
+    one; when all are taken it may share one with a mention of *another* label, so that a span under two labels
     becomes two mentions of one place. Mentions that have offsets keep them.
     """
     mentions = tuple(mentions)
-    places: dict[str, _Places] = {}
     begins = _Beginnings(sentence) if len(mentions) * len(sentence) > MUCH else None
+    fixed: dict[str, list[Mention]] = {}
     for mention in mentions:
-        if mention.text not in places:
-            places[mention.text] = _Places(_occurrences(mention.text, sentence, begins))
         if mention.grounded:
-            places[mention.text].mark(mention.label, mention.start)
-    return tuple(m if m.grounded else _placed(m, places[m.text].take(m.label)) for m in mentions)
+            fixed.setdefault(mention.text, []).append(mention)
+    found = list(mentions)
+    places: dict[str, _Places] = {}
+    covered = bytearray(len(sentence))
+    for at in sorted(range(len(mentions)), key=lambda at: -len(mentions[at].text)):
+        text, label = mentions[at].text, mentions[at].label
+        if text not in places:
+            places[text] = _Places(_occurrences(text, sentence, begins, covered), fixed.get(text, ()))
+        if not mentions[at].grounded:
+            found[at] = _placed(mentions[at], places[text].take(label))
+        if found[at].grounded:
+            covered[found[at].start : found[at].end] = b"\1" * len(text)
+    return tuple(found)
 
 
 def _placed(mention: Mention, start: int) -> Mention:
@@ -201,13 +211,15 @@ def _placed(mention: Mention, start: int) -> Mention:
 class _Places:
     """The occurrences of one text in a sentence, and which are taken."""
 
-    def __init__(self, starts: list[int]) -> None:
+    def __init__(self, starts: list[int], fixed: Iterable[Mention]) -> None:
         self._starts = starts
         self._taken: set[int] = set()
         self._taken_by: dict[str, set[int]] = {}
         # Iterators, because a place is only ever taken: no search has to look at one twice.
         self._free = iter(self._starts)
         self._shared: dict[str, Iterator[int]] = {}
+        for mention in fixed:
+            self.mark(mention.label, mention.start)
 
     def mark(self, label: str, start: int) -> None:
         """Record that a mention with this label is at ``start``."""
@@ -255,14 +267,18 @@ class _Beginnings:
         return [place - at for place in places if place >= at and self._sentence.startswith(text, place - at)]
 
 
-def _occurrences(text: str, sentence: str, begins: _Beginnings | None) -> list[int]:
-    """Where ``text`` begins in ``sentence``, including overlaps, those at word boundaries first."""
-    whole: list[int] = []
+def _occurrences(text: str, sentence: str, begins: _Beginnings | None, covered: bytearray) -> list[int]:
+    """Where ``text`` begins in ``sentence``, including overlaps: at word boundaries and where nothing is ``covered``,
+    then at word boundaries, then the rest."""
+    free: list[int] = []
+    nested: list[int] = []
     inside: list[int] = []
     known = begins is not None and len(text) >= begins.LENGTH
     for start in begins.of(text) if begins and known else _found(text, sentence):
-        (inside if cuts_word(sentence, start, start + len(text)) else whole).append(start)
-    return whole + inside
+        end = start + len(text)
+        kind = inside if cuts_word(sentence, start, end) else nested if covered.find(1, start, end) >= 0 else free
+        kind.append(start)
+    return free + nested + inside
 
 
 def _found(text: str, sentence: str) -> Iterator[int]:

@@ -42,6 +42,18 @@ def test_what_was_stated_counts_until_one_of_its_kind_is_seen(clock) -> None:
     assert forecast.share == pytest.approx(12 / (12 + 126))
 
 
+def test_the_share_of_a_resumed_run_counts_what_was_done_before(clock) -> None:
+    forecast = Forecast({"sft step": 5.0, "evaluation": 10.0})
+    forecast.expect({"sft step": 10, "evaluation": 1}, {"sft step": 40, "evaluation": 3})
+    assert forecast.share == pytest.approx((30 * 5 + 2 * 10) / (40 * 5 + 3 * 10))
+    clock.seconds += 2
+    forecast.did("sft step")
+    assert forecast.share == pytest.approx((30 * 2 + 2 * 10 + 2) / (40 * 2 + 3 * 10))
+    # Back at a checkpoint of this process: the step that is done again was not done by another.
+    forecast.expect({"sft step": 10, "evaluation": 1}, {"sft step": 40, "evaluation": 3})
+    assert forecast.share == pytest.approx((30 * 2 + 2 * 10 + 2) / (40 * 2 + 3 * 10 + 2))
+
+
 def test_more_than_was_foreseen_is_none_left_and_a_stage_that_ends_early_has_none(clock) -> None:
     forecast = Forecast({"sft step": 1.0, "checkpoint": 1.0})
     forecast.expect({"sft step": 5, "checkpoint": 1})
@@ -114,7 +126,7 @@ BRANCHES: Any = {
 def _of_tokens(tokens: int, **more: Any) -> Any:
     """Of a run whose prompts have so many."""
     prompts = [SimpleNamespace(token_ids=range(tokens))] * 3
-    evaluation, sft = [None] * 10, [SimpleNamespace(length=150)] * 3
+    evaluation, sft = [None] * 10, [SimpleNamespace(length=150, completion_ids=range(50))] * 3
     return SimpleNamespace(
         **{
             "decoding": "free",
@@ -165,4 +177,8 @@ def test_the_seconds_of_each_kind_of_work_by_hand() -> None:
     often = stated_seconds(_of_tokens(100), schedule, _sampled(8, epochs=2, mini_batches=8), found)
     assert often["grpo step"] == pytest.approx(25.6 + 16 * 2.0)  # what 16 optimizer steps take at least
     marks = stated_seconds(_of_tokens(100, decoding="marks"), schedule, _sampled(8), found)
-    assert marks["evaluation"] == pytest.approx(10 * 200 / 500 * 1.8)  # labels are calibrated
+    # Answers are as long as the chains, 50 tokens, and labels are calibrated; 64 * 50 and 8 * 100 are trained on.
+    assert marks["evaluation"] == pytest.approx(10 * 50 / 500 * 1.8)
+    assert marks["grpo step"] == pytest.approx(64 * 50 / 500 + 4.0)
+    unknown = stated_seconds(_of_tokens(100, decoding="marks", sft=()), schedule, _sampled(8), found)
+    assert unknown["evaluation"] == pytest.approx(10 * 200 / 500 * 1.8)

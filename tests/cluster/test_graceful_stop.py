@@ -70,7 +70,14 @@ def test_a_step_that_takes_longer_than_the_grace_time_is_given_up(tmp_path) -> N
     assert "0.1 s (checkpoint.grace_seconds) passed before the checkpoint was written; the previous one remains" in said
 
 
-def test_a_second_signal_ends_the_run_at_once(tmp_path) -> None:
+def test_two_signals_at_once_are_one_request(tmp_path) -> None:
+    saved, said = _run(tmp_path, Slow(step=2, signals=2))
+    assert saved.progress.step == 3
+    assert said == "stopped by SIGTERM: the checkpoint holds sft up to step 3"
+
+
+def test_a_second_signal_ends_the_run_at_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("cluster.graceful_stop.TOGETHER", 0.01)
     saved, said = _run(tmp_path, Slow(step=2, signals=2, stays=60))
     assert saved.progress.step == 0
     assert "a second signal came before the checkpoint was written" in said

@@ -105,10 +105,11 @@ def test_catch_all_labels_that_are_not_asked_for_are_left_out_and_counted(tmp_pa
     first, second = as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=False)
     assert (first.schema, _spans(first)) == (("per",), [(7, 10, "Ida", "per")])
     assert (second.sentence, second.schema) == ("No", ("per",))
-    said = "catch-all labels are not asked for: 2 mentions under misc, other left out"
+    said = "catch-all labels are not asked for: 2 mentions of the data under misc, other left out"
     assert f"data: {said}, and 1 sentence without another label\n" in caplog.text
-    assert len(as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=True)) == 3
-    assert "catch-all labels are asked for like others: 2 mentions under misc, other\n" in caplog.text
+    assert len(as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=True, part="training data")) == 3
+    said = "are asked for like others: 2 mentions of the training data under misc, other, which F1 by the paper's"
+    assert said in caplog.text
     with pytest.raises(DataError, match="no sentence has a label beside other, and catch-all labels are not asked for"):
         as_asked(load([_file(tmp_path, rows[1])], training=True), catch_alls=False)
 
@@ -193,6 +194,17 @@ def test_the_place_of_a_text_is_found_in_every_form_of_it(sentence, data) -> Non
 def test_a_text_without_offsets_that_stands_there_twice_is_counted(tmp_path) -> None:
     row = {"text": "Paris Hilton flew to Paris.", "entities": [{"text": "Paris", "label": "CITY"}]}
     assert f"1 {AMBIGUOUS} (row 1: 'Paris')" in _noted(_file(tmp_path, row))[1]
+
+
+def test_a_text_that_also_stands_in_longer_mentions_has_one_place_and_is_not_counted(tmp_path) -> None:
+    paris, hilton = {"text": "Paris", "label": "CITY"}, {"text": "Paris Hilton", "label": "PER"}
+    row = {"text": "Paris Hilton flew to Paris.", "entities": [paris, hilton]}
+    (found,), notes = _noted(_file(tmp_path, row))
+    assert (_spans(found), notes) == ([(0, 12, "Paris Hilton", "PER"), (21, 26, "Paris", "CITY")], "")
+    # Of two places outside, and of two inside, either may be meant.
+    for text in ("Paris Hilton flew to Paris, Paris.", "Paris Hilton met Paris Hilton."):
+        row = {"text": text, "entities": [paris, hilton, hilton][: 1 + text.count("Hilton")]}
+        assert f"1 {AMBIGUOUS} (row 1: 'Paris')" in _noted(_file(tmp_path, row))[1]
 
 
 def test_a_mention_listed_twice_is_read_once_and_counted(tmp_path) -> None:

@@ -85,6 +85,9 @@ async def hangs_in_group(scored): await asyncio.sleep(600)
 
 until = threading.Event()
 async def blocks(example, answer): until.wait(60)
+
+import bdb
+def quits(example, answer): raise bdb.BdbQuit
 """
 
 
@@ -204,8 +207,9 @@ def test_whatever_a_reward_raises_is_named_at_once(name, cause) -> None:
     assert "no answer" not in trial(f"calls:{name}", custom.ANY_NUMBER)
 
 
-def test_ctrl_c_in_a_reward_that_is_called_in_the_main_thread_ends_the_command() -> None:
-    options = RewardConfig(preset="calls:interrupts")
+@pytest.mark.parametrize("name", ["interrupts", "quits"])
+def test_ctrl_c_and_q_at_a_breakpoint_in_the_main_thread_end_the_command(name) -> None:
+    options = RewardConfig(preset=f"calls:{name}")
     with pytest.raises(KeyboardInterrupt):
         rescore_rollouts(GROUP, options, max_new_tokens=8)
 

@@ -1,7 +1,9 @@
 """The examples run as they stand: over a model that is a function where they ask one, on real engines otherwise."""
 
 import json
+import os
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -46,13 +48,11 @@ def test_own_data_is_checked_and_divided_and_every_command_is_shown(tmp_path, mo
 
     ran: list[list[str]] = []
 
-    def run(words: list[str]) -> subprocess.CompletedProcess:
+    def run(words: list[str]) -> int:
         ran.append(words[2:])
-        training = words[2] == "scripts.train"
-        return subprocess.CompletedProcess(words, 0) if training else real(words, capture_output=True)
+        return 0 if words[2] == "scripts.train" else subprocess.run(words, capture_output=True).returncode
 
-    real = subprocess.run
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(own_data, "exit_code", run)
     assert own_data.main(["--folder", str(tmp_path / "own"), "--dry-run", "--grpo.steps=0"]) == 0
     assert [words[0] for words in ran] == ["scripts.data", "scripts.data", "scripts.train"]
     rows = {part: (tmp_path / "own" / "data" / f"{part}.jsonl").read_text().splitlines() for part in ("train", "test")}
@@ -66,15 +66,15 @@ def test_own_data_is_scored_anew_by_each_call(tmp_path, monkeypatch, capsys) -> 
 
     outs: list[Path] = []
 
-    def run(words: list[str]) -> subprocess.CompletedProcess:
+    def run(words: list[str]) -> int:
         if words[2] == "scripts.evaluate":
             outs.append(Path(words[words.index("--out") + 1]))
             assert not outs[-1].exists()
             outs[-1].mkdir(parents=True)
-        return real(words, capture_output=True) if words[2] == "scripts.data" else subprocess.CompletedProcess(words, 0)
+        return subprocess.run(words, capture_output=True).returncode if words[2] == "scripts.data" else 0
 
-    real, times = subprocess.run, iter("12")
-    monkeypatch.setattr(subprocess, "run", run)
+    times = iter("12")
+    monkeypatch.setattr(own_data, "exit_code", run)
     monkeypatch.setattr("time.strftime", lambda _form: next(times))
     for more in (["--debug"], []):
         assert own_data.main(["--folder", str(tmp_path / "own"), *more]) == 0
@@ -85,13 +85,12 @@ def test_own_data_never_trains_on_another_file_than_the_one_it_is_given(tmp_path
     from examples import own_data
 
     ran: list[str] = []
-    real = subprocess.run
 
-    def run(words: list[str]) -> subprocess.CompletedProcess:
+    def run(words: list[str]) -> int:
         ran.append(words[2])
-        return real(words, capture_output=True) if words[2] == "scripts.data" else subprocess.CompletedProcess(words, 0)
+        return subprocess.run(words, capture_output=True).returncode if words[2] == "scripts.data" else 0
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(own_data, "exit_code", run)
     mine, options = tmp_path / "mine.jsonl", ["--folder", str(tmp_path / "own"), "--dry-run"]
     mine.write_text((ROOT / "examples" / "data" / "library.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
     assert own_data.main([str(mine), *options]) == own_data.main([str(mine), *options]) == 0
@@ -102,6 +101,43 @@ def test_own_data_never_trains_on_another_file_than_the_one_it_is_given(tmp_path
         assert own_data.main([file, *options]) == 2
         assert f"data was not divided from {file} as it is now: remove it, or give" in capsys.readouterr().out
     assert len(ran) == 5
+
+
+def test_own_data_trains_in_as_many_steps_as_fit_the_data(tmp_path) -> None:
+    from examples import own_data
+
+    def epochs_and_tokens(sentences: int, longest: str) -> list[str]:
+        for name, texts in (("train", ["Ida ran"] * sentences), ("test", [longest])):
+            rows = "\n".join(json.dumps({"sentence": text}, ensure_ascii=False) for text in texts)
+            (tmp_path / name).write_text(rows + "\n", encoding="utf-8")
+        options = own_data.settings(tmp_path / "train", tmp_path / "test")
+        return [option.split("=")[1] for option in (options[0], options[4], options[5])]
+
+    assert epochs_and_tokens(48, "Ida ran") == ["6", "96", "96"]
+    assert epochs_and_tokens(400, "x" * 130) == ["2.4", "130", "130"]  # 2.4 * 400 / 8 = 120 steps
+    assert epochs_and_tokens(1600, "é\u2028" * 100) == ["1", "256", "256"]  # 100 * (2 + 3) bytes
+
+
+def test_ctrl_c_is_left_to_the_command_that_runs(tmp_path) -> None:
+    # Both have it from the terminal; the command, as a run that ends its workers, needs a second for it.
+    (tmp_path / "slow.py").write_text(
+        "import sys, time\ntry:\n    print('up', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    time.sleep(1)\n    print('ended', flush=True)\n    sys.exit(130)\n"
+    )
+    code = "from examples import own_data; own_data.run('slow')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(3)][2] == "up\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == "ended\n"
+    assert process.returncode == 130
 
 
 def test_an_example_ends_with_the_exit_code_of_what_failed(tmp_path) -> None:

@@ -244,6 +244,16 @@ def test_occurrences_at_word_boundaries_come_first() -> None:
     assert _places("C++ or C", ("C", "language")) == [0]
 
 
+def test_occurrences_in_longer_mentions_come_after_the_others_and_before_those_in_words() -> None:
+    sentence = "James M. Cox ran , but Cox lost to a Coxswain ."
+    whole, part = ("James M. Cox", "politician"), ("Cox", "politician")
+    assert _places(sentence, whole, part) == [0, 23]
+    assert _places(sentence, part, part, part, whole) == [23, 9, 37, 0]
+    assert _places(sentence, part) == [9]
+    fixed = Mention(text="James M. Cox", label="politician", start=0, end=12)
+    assert [m.start for m in ground((Mention(text="Cox", label="politician"), fixed), sentence)] == [23, 0]
+
+
 def test_only_exact_text_is_grounded() -> None:
     assert _places("Barack Obama", ("barack obama", "person"), ("Barack  Obama", "person"), ("", "person")) == [-1] * 3
 

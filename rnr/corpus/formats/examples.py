@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from itertools import islice
@@ -22,7 +22,10 @@ from rnr.task.parsing import ground
 from rnr.types import Example, Mention
 
 REPEATED = "mentions are annotated more often than their texts occur in the sentence; the surplus was dropped"
-AMBIGUOUS = "mentions have no offsets and occur in the sentence more often than they are listed; the first were taken"
+AMBIGUOUS = (
+    "mentions have no offsets and occur in the sentence more often than they are listed; "
+    "the first outside longer mentions were taken"
+)
 TWICE = "mentions are listed twice with the same label and place, and were read once"
 TRIMMED = "mentions began or ended with white space, which was trimmed"
 BLANK = "mentions were only white space and were dropped"
@@ -208,10 +211,9 @@ def _note_trimmed(text: str, bare: str, place: Place) -> None:
 
 def _grounded(mentions: Sequence[Mention], sentence: str, place: Place) -> list[Mention]:
     """The mentions with the offsets that an answer with the same mentions would be given."""
-    for text, listed in Counter(mention.text for mention in mentions if not mention.grounded).items():
-        if sentence.count(text) > listed:
-            place.note(AMBIGUOUS, repr(text))
     found = ground(mentions, sentence)
+    for text in _undecided(Counter(mention.text for mention in mentions if not mention.grounded), found, sentence):
+        place.note(AMBIGUOUS, repr(text))
     for given, mention in zip(mentions, found, strict=True):
         cut = cuts_word(sentence, mention.start) or cuts_word(sentence, mention.end)
         if cut and mention.grounded and not given.grounded:
@@ -224,6 +226,23 @@ def _grounded(mentions: Sequence[Mention], sentence: str, place: Place) -> list[
     if missing:
         place.note(REPEATED, f"{missing[0].text!r} as {missing[0].label}", times=len(missing))
     return [mention for mention in found if mention.grounded]
+
+
+def _undecided(listed: Mapping[str, int], found: Sequence[Mention], sentence: str) -> Iterator[str]:
+    """The texts that occur more often than they are listed, unless they are listed once for each occurrence outside
+    longer mentions."""
+    if all(sentence.count(text) <= times for text, times in listed.items()):
+        return
+    covered, seen = bytearray(len(sentence)), set[str]()
+    for mention in sorted(found, key=lambda mention: -len(mention.text)):
+        text = mention.text
+        if text in listed and text not in seen:
+            seen.add(text)
+            free = [covered.find(1, *match.span()) < 0 for match in re.finditer(re.escape(text), sentence)]
+            if len(free) > listed[text] != sum(free):
+                yield text
+        if mention.grounded:
+            covered[mention.start : mention.end] = b"\1" * len(text)
 
 
 def _in_another_form(found: Sequence[Mention], sentence: str, place: Place) -> Iterator[Mention]:
