@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
+
+# Started under `nohup`, or by a script in the background, these are ignored, and so would be those that tests send. A
+# handler that does nothing is no reason for a run to ignore SIGHUP, and lets the tests outlive their terminal.
+for number, handler in ((signal.SIGHUP, lambda *_: None), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # No test is timed: a busy machine is not a defect. Equal code gives equal results: a run that looks for what nobody has
 # seen yet is asked for by `--hypothesis-profile=explore`.
