@@ -185,6 +185,14 @@ def adapter(folder, seed):
     }
 
 
+async def in_flight(client, count):
+    """Wait until so many completions have their first token."""
+    requests = client.output_processor.request_states
+    async with asyncio.timeout(60):
+        while sum(each.detokenizer.num_output_tokens() > 0 for each in requests.values()) < count:
+            await asyncio.sleep(0.005)
+
+
 def test_completions_in_flight_go_on_with_a_new_adapter(loop, tiny_model):
     prompt = Prompt(
         example=Example(uid="a", sentence="a", schema=("b",), mentions=()), token_ids=tuple(range(500, 520))
@@ -195,7 +203,7 @@ def test_completions_in_flight_go_on_with_a_new_adapter(loop, tiny_model):
         await worker.load(ObjectStore(), 1, adapter(tiny_model, 1))
         first = await worker.score(PROBE)
         flying = asyncio.create_task(worker.generate(prompt, long))
-        await asyncio.sleep(0.3)
+        await in_flight(worker.engine.client, long.count)
         assert not flying.done()
         await worker.load(ObjectStore(), 2, adapter(tiny_model, 2))
         second = await worker.score(PROBE)
