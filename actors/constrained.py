@@ -9,11 +9,11 @@ from dataclasses import replace
 from itertools import accumulate, takewhile
 from typing import Any, Protocol
 
-import numpy
 import xgrammar
 
 from actors.engine import Sampling
 from actors.model_files import embedding_rows
+from actors.token_mask import ids_of
 from actors.token_text import pieces
 from rnr.task.decoding import completed
 from rnr.task.encoding import Piece, PieceEncoder
@@ -37,7 +37,6 @@ class GrammarMasks:
         # Each sentence has a grammar of its own: kept, they would fill the memory (0.75 MB each) and not come again.
         self._compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
         self._mask = xgrammar.allocate_token_bitmask(1, info.vocab_size)
-        self._bits = self._mask.numpy().view(numpy.uint8)[0]
 
     def compile(self, grammar: str) -> xgrammar.CompiledGrammar:
         """The grammar for ``allowed``; not cached."""
@@ -54,9 +53,7 @@ class GrammarMasks:
         found: list[tuple[int, ...]] = []
         for place, token in enumerate(token_ids):
             matcher.fill_next_token_bitmask(self._mask)
-            # Counted, because the last word of the mask may allow ids beyond the vocabulary.
-            bits = numpy.unpackbits(self._bits, count=len(self._vocabulary), bitorder="little")
-            ids = tuple(bits.nonzero()[0].tolist())
+            ids = ids_of(self._mask.numpy()[0], len(self._vocabulary))
             decided = len(ids) > 1 and not self._spells(matcher, ids)
             if not matcher.accept_token(token):
                 raise ValueError(
