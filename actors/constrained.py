@@ -163,7 +163,8 @@ class Decoder:
         return Group(prompt=group.prompt, rollouts=rollouts)
 
     def _with_controls(self, prompt: Prompt, rollout: Rollout) -> Rollout:
-        stop = last if (last := rollout.token_ids[-1]) in self._stops else -1
+        last = rollout.token_ids[-1]
+        stop = last if last in self._stops else -1
         found = pieces(self._tokenizer, stop, prompt.token_ids, rollout.token_ids, control_tokens=True)
         if found is None:
             return rollout

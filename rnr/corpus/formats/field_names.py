@@ -24,8 +24,9 @@ _TAG = re.compile(
 )
 _ENTITY = re.compile(r"entit(?:y|ies)")
 _OF_SENTENCE = r"(?:sentences?|sents?|utterance|utt)"
+_OF_MORE = ("document", "doc", "text", "global")
 _SENTENCE = re.compile(
-    rf"{_OF_SENTENCE}({_NUMBER}?)|s(?:id|idx|no|num|#)|(?:doc|document|text|global){_OF_SENTENCE}{_NUMBER}"
+    rf"{_OF_SENTENCE}({_NUMBER}?)|s(?:id|idx|no|num|#)|(?:{'|'.join(_OF_MORE)}){_OF_SENTENCE}{_NUMBER}"
 )
 _DOCUMENT = re.compile(
     rf"(?:documents?|docs?|files?|filename|(?:file|document|doc|text|tweet|post|message|article|paper|abstract|note|"
@@ -50,6 +51,12 @@ def numbers_sentences(name: str) -> bool:
     """Whether a column with this name numbers the sentences, and does not hold their texts."""
     found = _SENTENCE.fullmatch(plain(name))
     return found is not None and found[1] != ""
+
+
+def numbers_sentences_within(name: str) -> bool:
+    """Whether the name of a column that tells the sentence says that sentences are numbered within something
+    (``doc_sent_id``), as another column may do without."""
+    return plain(name).startswith(_OF_MORE)
 
 
 def _called(names: re.Pattern[str]) -> Callable[[str], bool]:

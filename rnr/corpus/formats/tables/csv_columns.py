@@ -17,6 +17,7 @@ from rnr.corpus.formats.field_names import (
     names_tags,
     names_words,
     numbers_sentences,
+    numbers_sentences_within,
     plain,
     usual_first,
 )
@@ -223,14 +224,11 @@ def _sentence(names: Sequence[str], word: str | None, below: _Below, source: Sou
     named = [name for name in names if names_sentences(name) and name != word]
     if named:
         of_words = {name for name in named for other in named if below.counts(names.index(name), names.index(other))}
-        return min(named, key=lambda name: (name in of_words, not numbers_sentences(name), _is_of_more(name)))
+        return min(
+            named, key=lambda name: (name in of_words, not numbers_sentences(name), numbers_sentences_within(name))
+        )
     numbers = [name for at, name in enumerate(names) if may_number_sentences(name) and below.numbers(at)]
     return numbers[0] if numbers and not divided_by_blanks(source) else None
-
-
-def _is_of_more(name: str) -> bool:
-    """Whether a name says that sentences are numbered within something (``doc_sent_id``), as another may do without."""
-    return plain(name).startswith(("doc", "text", "global"))
 
 
 def _tags(free: Sequence[str], names: Sequence[str], below: _Below) -> list[str]:

@@ -62,8 +62,8 @@ def _most_telling(row: dict[str, Any], tags: list[str], tokens: str) -> list[str
     """Those of several lists of tags that say most, the first of which is read."""
     if len(tags) == 1:
         return tags
-    # If a row has its tags twice, as numbers and as names, the names say more.
     tags = [name for name in tags if not _lists_labels(row[name], len(row[tokens]))] or tags
+    # If a row has its tags twice, as numbers and as names, the names say more.
     named = [name for name in tags if are_texts(row[name])]
     same = [name for name in named or tags if len(row[name]) == len(row[tokens])] or tags
     # "tags" may be parts of speech, and those of "ner" the names
